@@ -1,0 +1,151 @@
+//! What an event means, as data: what handlers produce and the store applies.
+
+use std::fmt;
+
+use super::event::{Event, EventKey};
+use super::payment::CheckoutSession;
+use super::state::EventState;
+use super::time::Timestamp;
+use super::user::{User, UserId};
+
+/// What one event asks of the mirror. Deriving it needs no database and no clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Nothing, on purpose.
+    Ignore(IgnoreReason),
+    /// The user looked like this at some time.
+    MirrorUser(Box<User>),
+    /// The user is gone for good.
+    DeleteUser {
+        /// Who.
+        id: UserId,
+        /// When the provider says that it happened.
+        deleted_at: Timestamp,
+    },
+    /// Something became known about a Checkout Session.
+    RecordCheckout(Box<CheckoutSession>),
+}
+
+/// Why nothing is done for an authentic event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// No handler acts on this type.
+    TypeNotHandled,
+    /// A notification of Stripe's API v2, which carries no object.
+    ThinEvent,
+    /// A deletion that does not say of whom (Clerk's schema leaves `id` optional).
+    DeletionWithoutId,
+}
+
+/// Why an event cannot be applied, in a form that can be stored, grouped and read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A stable code, such as `payload_invalid`.
+    pub kind: &'static str,
+    /// The whole chain of causes in one line. Never holds payload values.
+    pub message: String,
+    /// The same for every event that fails in the same way: made of kind, place and type, not of
+    /// ids or times.
+    pub fingerprint: String,
+}
+
+/// An event together with what shall be done about it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The event as it came from the queue.
+    pub event: Event,
+    /// What it is about: `user_…`, `cs_…`; if that could be told.
+    pub subject: Option<String>,
+    /// Whether the ledger may keep the body. Not where it carries one-time codes, such as Clerk's
+    /// `email.created` and `sms.created`.
+    pub keep_payload: bool,
+    /// What to write.
+    pub decision: Decision,
+}
+
+/// The verdict on an event before it meets the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Write this.
+    Apply(Changes),
+    /// Record that it cannot be done.
+    Fail(Failure),
+}
+
+/// What became of one delivery of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Which event.
+    pub key: EventKey,
+    /// Its state after the commit.
+    pub state: EventState,
+    /// What was found or done.
+    pub outcome: Outcome,
+}
+
+/// What processing an event came to. Stored in the ledger's `outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The mirror now shows this state of the user.
+    UserMirrored,
+    /// The mirror already showed exactly this state.
+    UserUnchanged,
+    /// The mirror shows a newer state; this one is history.
+    UserStale,
+    /// The user was deleted before; nothing brings a deleted user back.
+    UserGone,
+    /// The user was removed from the mirror.
+    UserDeleted,
+    /// The fact was recorded and attributed to a user.
+    PaymentRecorded,
+    /// The fact was recorded; who paid is not known yet.
+    PaymentUnattributed,
+    /// Nothing was done, on purpose.
+    Ignored(IgnoreReason),
+    /// It could not be done; the kind of failure.
+    Failed(&'static str),
+    /// This event was settled by an earlier delivery.
+    Duplicate,
+}
+
+impl Outcome {
+    /// The word in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserMirrored => "user_mirrored",
+            Self::UserUnchanged => "user_unchanged",
+            Self::UserStale => "user_stale",
+            Self::UserGone => "user_gone",
+            Self::UserDeleted => "user_deleted",
+            Self::PaymentRecorded => "payment_recorded",
+            Self::PaymentUnattributed => "payment_unattributed",
+            Self::Ignored(IgnoreReason::TypeNotHandled) => "type_not_handled",
+            Self::Ignored(IgnoreReason::ThinEvent) => "thin_event",
+            Self::Ignored(IgnoreReason::DeletionWithoutId) => "deletion_without_id",
+            Self::Failed(kind) => kind,
+            Self::Duplicate => "duplicate",
+        }
+    }
+
+    /// The state that an event with this outcome is in. A duplicate leaves the state as it was.
+    pub const fn state(self) -> Option<EventState> {
+        match self {
+            Self::UserMirrored
+            | Self::UserUnchanged
+            | Self::UserStale
+            | Self::UserGone
+            | Self::UserDeleted
+            | Self::PaymentRecorded => Some(EventState::Applied),
+            Self::PaymentUnattributed => Some(EventState::Waiting),
+            Self::Ignored(_) => Some(EventState::Ignored),
+            Self::Failed(_) => Some(EventState::Failed),
+            Self::Duplicate => None,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

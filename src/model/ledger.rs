@@ -1,0 +1,173 @@
+//! The ledger as it is read: filters, listings, one event in full, and the account of all.
+
+use serde::Serialize;
+
+use super::entitlement::Entitlement;
+use super::event::{EventId, EventKey, EventType};
+use super::outbox::OutboxEntry;
+use super::payment::{PaymentStatus, SessionStatus};
+use super::source::SourceName;
+use super::state::EventState;
+use super::time::Timestamp;
+use super::user::UserId;
+
+/// Which events to list. Everything that is set must hold; an empty filter is all events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// In one of these states; empty: in any.
+    pub states: Vec<EventState>,
+    /// From this source.
+    pub source: Option<SourceName>,
+    /// Of a type that matches this pattern; `*` stands for any text, `?` for any character.
+    pub event_type: Option<String>,
+    /// About this subject.
+    pub subject: Option<String>,
+    /// Received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Received before this time.
+    pub until: Option<Timestamp>,
+    /// With one of these ids; empty: with any.
+    pub ids: Vec<EventId>,
+    /// Failing in this way.
+    pub fingerprint: Option<String>,
+    /// With this text in the last error, letters of either case.
+    pub error: Option<String>,
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventSummary {
+    /// Its identity.
+    #[serde(flatten)]
+    pub key: EventKey,
+    /// What happened.
+    pub event_type: EventType,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Where it stands.
+    pub state: EventState,
+    /// What processing came to.
+    pub outcome: String,
+    /// How often a delivery of it was taken from the queue.
+    pub deliveries: u64,
+    /// How often it was processed.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// Groups failures of the same kind.
+    pub fingerprint: Option<String>,
+    /// When the first recorded delivery was received.
+    pub received_at: Timestamp,
+    /// When its effect was committed.
+    pub applied_at: Option<Timestamp>,
+    /// When it will be tried again.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// One recorded attempt. A first attempt that succeeds leaves no row here: the ledger row says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub attempt: u32,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Why the event was on the queue.
+    pub trigger: String,
+    /// The state it led to.
+    pub state: EventState,
+    /// What it came to.
+    pub outcome: String,
+    /// The chain of causes, if it failed.
+    pub error: Option<String>,
+}
+
+/// One event in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// What the listing shows.
+    pub summary: EventSummary,
+    /// Attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// The exact bytes whose signature was checked; `None` where they must not be kept.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// How many events of one source are in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StateCount {
+    /// The source.
+    pub source: SourceName,
+    /// The state.
+    pub state: EventState,
+    /// Distinct events.
+    pub events: u64,
+    /// Deliveries of them taken from the queue, duplicates included.
+    pub deliveries: u64,
+}
+
+/// A Checkout Session as it is attributed, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckoutSummary {
+    /// Stripe's id.
+    pub id: String,
+    /// Stripe's customer.
+    pub customer: Option<String>,
+    /// How far it has come.
+    pub status: SessionStatus,
+    /// Where the money stands.
+    pub payment: PaymentStatus,
+    /// In the currency's smallest unit.
+    pub amount_total: Option<i64>,
+    /// Three-letter code.
+    pub currency: Option<String>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+}
+
+/// Everything the mirror knows of one user, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UserReport {
+    /// Clerk's id.
+    pub id: UserId,
+    /// When the user was deleted, if so; then nothing personal is left.
+    pub deleted_at: Option<Timestamp>,
+    /// The mirrored user; `None` if none was received, or it was deleted.
+    pub user: Option<MirroredUser>,
+    /// Facts attributed to the user, oldest first.
+    pub checkout_sessions: Vec<CheckoutSummary>,
+    /// The verdict and its reason; `None` if there are no facts.
+    pub entitlement: Option<Entitlement>,
+    /// Where the verdict has been delivered.
+    pub outbox: Option<OutboxEntry>,
+}
+
+/// The columns of `users` that identify a person to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MirroredUser {
+    /// The application's own id.
+    pub external_id: Option<String>,
+    /// The primary e-mail address.
+    pub email: Option<String>,
+    /// Whether it is verified.
+    pub email_verified: bool,
+    /// The primary phone number.
+    pub phone: Option<String>,
+    /// The user name.
+    pub username: Option<String>,
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+    /// Banned by an administrator.
+    pub banned: bool,
+    /// Locked out.
+    pub locked: bool,
+    /// When the user was created at Clerk.
+    pub created_at: Option<Timestamp>,
+    /// When the user was last changed at Clerk.
+    pub updated_at: Timestamp,
+    /// Which state of the user this is.
+    pub revision: String,
+    /// When the mirror was last written.
+    pub synced_at: Timestamp,
+}

@@ -1,0 +1,17 @@
+//! The vocabulary: plain data and the rules that hold between data. No I/O, no async, no clock.
+//!
+//! What makes the mirror converge lives here as pure functions, so that it can be read, and tested
+//! by permutation, without a database: [`user::Revision`] orders the states of a user,
+//! [`payment::CheckoutSession::merge`] joins what is known of a checkout in any order, and
+//! [`entitlement::decide`] derives the paid state from all facts of a user.
+
+pub mod changes;
+pub mod entitlement;
+pub mod event;
+pub mod ledger;
+pub mod outbox;
+pub mod payment;
+pub mod source;
+pub mod state;
+pub mod time;
+pub mod user;

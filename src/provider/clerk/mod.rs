@@ -1,0 +1,3 @@
+//! Clerk: identity. Its webhooks are signed and delivered by Svix.
+
+pub mod signature;

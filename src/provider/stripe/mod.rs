@@ -1,0 +1,3 @@
+//! Stripe: payments.
+
+pub mod signature;

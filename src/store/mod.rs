@@ -1,0 +1,118 @@
+//! The local database: the mirror, the payment facts, the ledger and the outbox.
+//!
+//! - **If [`Store::apply`] returns `Ok`, the effects of the whole batch and its ledger rows are
+//!   committed together**, in one transaction; if it returns `Err`, none of them is.
+//! - Applying an event again changes nothing but its counters. Any order of the same events gives
+//!   the same mirror (see [`crate::model`] for the rules).
+//! - A *data* error belongs to one event: it alone is recorded as `failed`, its neighbours commit.
+//!   An error of the *infrastructure* belongs to none: it is returned, and nothing is charged.
+//! - NOT promised: that two readers see the same state at the same time, or that `synced_at` and
+//!   other "when we wrote it" columns are the same after another order of arrival.
+//!
+//! Engines: [`sqlite`].
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::model::changes::{Applied, Planned};
+use crate::model::event::EventKey;
+use crate::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+mod fold;
+mod migrate;
+pub mod sqlite;
+
+/// The database behind worker, dispatcher and operators. One contract, whichever engine.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
+    /// has one entry for each entry of `batch`, in the same order.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be used now; then nothing was written.
+    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError>;
+
+    /// Events that match, newest first, `limit` at most.
+    async fn list_events(
+        &self,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<EventSummary>, StoreError>;
+
+    /// One event in full; `None` if the ledger does not know it.
+    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;
+
+    /// How many events there are by source and state.
+    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError>;
+
+    /// Which of these events the ledger knows.
+    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError>;
+
+    /// Everything known of one user; `None` if nothing is.
+    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError>;
+
+    /// Leases up to `limit` entries that are due at `now`, until `until`. A leased entry counts as
+    /// of unknown state at Clerk until it is settled.
+    async fn lease_outbox(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<OutboxLease>, StoreError>;
+
+    /// Records how a delivery ended. Ignored if the lease was lost. If the desired state changed
+    /// meanwhile, the entry stays due.
+    async fn settle_outbox(
+        &self,
+        lease: &OutboxLease,
+        outcome: &DeliveryOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// When the next entry of the outbox falls due, leases included; `None` if nothing waits.
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Entries of the outbox that are not delivered, oldest change first, `limit` at most.
+    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Proves that the database answers now.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Brings the schema up to date; answers the migrations it applied, by name.
+    async fn migrate(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Migrations that are not applied yet, by name.
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// What can go wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be used now; it may be later.
+    #[error("the database could not {action}")]
+    Unavailable {
+        /// What was being done, as in "could not …".
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored value is not what this program writes.
+    #[error("{table}.{column} of {key} holds a value that this program does not write")]
+    Inconsistent {
+        /// Where.
+        table: &'static str,
+        /// Which column.
+        column: &'static str,
+        /// Which row.
+        key: String,
+    },
+    /// The schema is not the one this program knows.
+    #[error("the schema of the database does not fit this version")]
+    Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
