@@ -21,6 +21,7 @@ use crate::model::time::Timestamp;
 
 pub mod clerk;
 mod envelope;
+pub mod payload;
 pub mod stripe;
 
 /// The names of the headers that can hold a signature, for messages to people.
