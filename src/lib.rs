@@ -5,4 +5,6 @@ pub mod config;
 pub mod model;
 pub mod provider;
 pub mod queue;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;
