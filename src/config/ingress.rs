@@ -24,8 +24,8 @@ pub(super) const MAX_BODY_BYTES: Number = Number::of(
         meaning: "larger bodies get 413",
     },
     1024,
-    1 << 30,
-    "below, real webhooks do not fit; above, SQLite does not store them",
+    256 << 20,
+    "below, real webhooks do not fit; above, no provider sends them",
 );
 
 pub(super) const MAX_BUFFERED_BYTES: Number = Number::of(

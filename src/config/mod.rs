@@ -2,7 +2,7 @@
 //!
 //! Three layers, the later over the earlier: the defaults, the TOML file that `HOOKMIRROR_CONFIG`
 //! names, the environment. An empty value is no value. [`SETTINGS`] lists all that can be set; each
-//! section has a file of its own and reads its part through the [`Reader`](reader::Reader), which
+//! section has a file of its own and reads its part through the [`Reader`], which
 //! knows where every value was written and collects what is wrong.
 //!
 //! Guaranteed: [`Config::load`] reports every [`Problem`] at once, with a stable code and a remedy,

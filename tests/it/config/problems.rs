@@ -28,6 +28,10 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[("HOOKMIRROR_MAX_CONNECTIONS", "99999999999999999999999")],
     ),
     ("out_of_range", &[("HOOKMIRROR_MAX_BODY_BYTES", "1023")]),
+    (
+        "out_of_range",
+        &[("HOOKMIRROR_MAX_BODY_BYTES", "268435457")],
+    ),
     ("out_of_range", &[("HOOKMIRROR_TOLERANCE_SECONDS", "0")]),
     ("out_of_range", &[("HOOKMIRROR_TOLERANCE_SECONDS", "86401")]),
     ("out_of_range", &[("HOOKMIRROR_CONFIRM_TIMEOUT_MS", "0")]),
