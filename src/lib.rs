@@ -1,6 +1,8 @@
 //! map
 pub mod clerk_api;
+pub mod cli;
 pub mod clock;
+mod http_client;
 pub mod model;
 pub mod provider;
 pub mod queue;

@@ -1,1 +1,1 @@
-
+mod clerk_api;
