@@ -6,4 +6,5 @@ mod http_client;
 pub mod model;
 pub mod provider;
 pub mod queue;
+pub mod sender;
 pub mod store;

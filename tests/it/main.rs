@@ -1,1 +1,2 @@
 mod clerk_api;
+mod sender;
