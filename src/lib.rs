@@ -1,7 +1,84 @@
-//! map
+//! hookmirror takes webhooks from Clerk and Stripe, owns each one durably before it answers, and
+//! keeps a local database and Clerk's user metadata true to them.
+//!
+//! # The way of an event
+//!
+//! ```text
+//! provider ──POST──▶ ingress ──verify──▶ queue.publish ──confirmed──▶ 202
+//!                                            │
+//!                    worker ◀── take what is ready
+//!                      │  decode and plan (pure), whole batch
+//!                      ▼
+//!                    store.apply ── one transaction: ledger rows, mirror, payment facts, outbox
+//!                      │  then the batch is acknowledged, never before
+//!                      ▼
+//!                    outbox ── lease ──▶ Clerk's Backend API ── settle
+//! ```
+//!
+//! No database is on the path from the provider to the 202; no provider is on the path from the queue
+//! to the database.
+//!
+//! # Where things are
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`cli`] | the commands; the only place that builds concrete things from settings |
+//! | [`config`] | settings; every problem reported at once; secrets never print |
+//! | [`ingress`] | the public listener: limits, the one webhook handler, the one table of answers |
+//! | [`provider`] | bytes ▶ verified ▶ typed; pure |
+//! | [`queue`] | durable hand-over from ingress to worker, and what it promises |
+//! | [`worker`] | takes, decides, applies, acknowledges |
+//! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
+//! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
+//! | [`outbox`] | delivers desired metadata until Clerk confirms it |
+//! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
+//! | [`ops`] | what an operator can look at, for every surface alike |
+//! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
+//! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
+//! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
+//!
+//! Direction: `main > cli > {ingress, worker, outbox, ops, sender, config}`; `ingress > provider,
+//! queue`; `worker > queue, handlers, store`; `handlers > provider`; `outbox > store, clerk_api`;
+//! `ops > store`; everything may use `model`, which uses nothing of ours. Ingress never sees the
+//! store, the store never sees the queue, and nobody but `cli` sees the settings. sqlx is named in
+//! `store` and `queue::embedded` only, axum in `ingress` (and the demo's stand-in), reqwest in
+//! `clerk_api` and `sender`. A test checks all of this.
+//!
+//! # Promises
+//!
+//! - **P1 Acknowledged means durable.** A 2xx leaves only after the event is committed and fsynced.
+//! - **P2 Nothing unverified gets in.** Only bytes whose signature and age were checked are queued,
+//!   and exactly those bytes are kept. Verification happens once, at ingress.
+//! - **P3 At least once in, exactly once in effect.** The ledger row commits in the same transaction
+//!   as the effect.
+//! - **P4 Order does not matter.** The mirror is a function of the *set* of events received.
+//! - **P5 Nothing vanishes.** Every accepted event is queued or in exactly one state of the ledger.
+//! - **P6 A bad event hurts only itself.** It cannot block, slow or fail its neighbours.
+//! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
+//!   steps; the missing one is retried alone.
+//! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
+//!   unless told otherwise. (This version only has commands that look.)
+//!
+//! NOT promised: that the mirror is current (it is eventually; the lag is what queue and worker
+//! take), that every event of the provider arrives (providers give up after days of failures), or
+//! that payloads stay secret from who can read the database's file.
+
+pub mod backoff;
 pub mod clerk_api;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod error_chain;
+pub mod handlers;
+mod http_client;
+pub mod ingress;
 pub mod model;
+pub mod ops;
+pub mod outbox;
 pub mod provider;
 pub mod queue;
+pub mod sender;
+pub mod shutdown;
 pub mod store;
+pub mod telemetry;
+pub mod worker;

@@ -52,6 +52,9 @@ pub enum ClerkApiError {
     /// No answer came: connection refused, cut, or too slow.
     #[error("Clerk's API did not answer")]
     NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The id cannot stand in an address, so nothing was sent.
+    #[error("the user's id cannot stand in an address of Clerk's API")]
+    Unaddressable,
     /// Clerk answered with something other than success.
     #[error("Clerk's API answered {status} ({code})")]
     Answered {
@@ -70,6 +73,7 @@ impl ClerkApiError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::NoAnswer(_) => Disposition::Retry,
+            Self::Unaddressable => Disposition::Park,
             Self::Answered {
                 status,
                 retry_after,

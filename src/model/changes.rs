@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::event::{Event, EventKey};
+use sha2::{Digest, Sha256};
+
+use super::event::{Event, EventKey, EventType};
 use super::payment::CheckoutSession;
 use super::state::EventState;
 use super::time::Timestamp;
@@ -47,6 +49,25 @@ pub struct Failure {
     /// The same for every event that fails in the same way: made of kind, place and type, not of
     /// ids or times.
     pub fingerprint: String,
+}
+
+impl Failure {
+    /// A failure of events of one type at one place.
+    ///
+    /// `place` tells where it happened in words that are the same each time, such as
+    /// `data.updated_at`; `message` is for people.
+    pub fn new(kind: &'static str, place: &str, event_type: &EventType, message: String) -> Self {
+        let mut digest = Sha256::new();
+        for part in [kind, place, event_type.as_str()] {
+            digest.update(part.as_bytes());
+            digest.update([0]);
+        }
+        Self {
+            kind,
+            message,
+            fingerprint: hex::encode(&digest.finalize()[..6]),
+        }
+    }
 }
 
 /// An event together with what shall be done about it.

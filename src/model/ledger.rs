@@ -105,6 +105,17 @@ pub struct StateCount {
     pub deliveries: u64,
 }
 
+/// What the queue holds, seen from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages: deliveries of events, duplicates included.
+    pub messages: u64,
+    /// When the oldest of them was received.
+    pub oldest: Option<Timestamp>,
+    /// The distinct events among them.
+    pub events: Vec<EventKey>,
+}
+
 /// A Checkout Session as it is attributed, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckoutSummary {

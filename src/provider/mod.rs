@@ -1,9 +1,9 @@
 //! From bytes to trust, and from trust to meaning.
 //!
 //! Actors: an [`UnverifiedWebhook`] is what anyone on the network can send. [`verify`] checks its
-//! signature and is the only way to a [`VerifiedWebhook`]; only that can become an
-//! [`Event`](crate::model::event::Event) for the queue. Verification happens once, at ingress:
-//! workers, retries and replays are older than any tolerance and never verify again.
+//! signature and is the only way to a [`VerifiedWebhook`]; only that can become an [`Event`] for the
+//! queue. Verification happens once, at ingress: workers, retries and replays are older than any
+//! tolerance and never verify again.
 //!
 //! Guaranteed: the bytes of the event are exactly the bytes that were signed. NOT guaranteed: that
 //! they are JSON, or of a type we know; the worker decides about that.
@@ -21,6 +21,7 @@ use crate::model::time::Timestamp;
 
 pub mod clerk;
 mod envelope;
+pub mod payload;
 pub mod stripe;
 
 /// The names of the headers that can hold a signature, for messages to people.

@@ -1,1 +1,18 @@
+//! All tests, in one binary.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed; clippy.toml allows it inside of tests only"
+)]
+
+mod clerk_api;
+mod config;
+mod fixtures;
+mod handlers;
+mod ingress;
+mod model;
+mod provider;
+mod sender;
+mod shutdown;
+mod support;
+mod telemetry;

@@ -1,3 +1,4 @@
 //! Stripe: payments.
 
+pub mod event;
 pub mod signature;

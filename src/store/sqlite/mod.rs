@@ -1,1 +1,254 @@
-//! x
+//! The SQLite engine: one file, one writer, any number of readers.
+//!
+//! WAL mode with `synchronous=FULL`: what `apply` commits survives a loss of power. All writes go
+//! through a pool of one connection, in `IMMEDIATE` transactions, so that a writer never finds out
+//! half-way that somebody else was faster; reads use connections of their own and see the last
+//! commit. Several processes may use the file at once; they wait for each other.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Sqlite, Transaction};
+
+use super::{Store, StoreError, migrate};
+use crate::model::changes::{Applied, Planned};
+use crate::model::event::EventKey;
+use crate::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+mod apply;
+mod ledger;
+mod outbox;
+mod payments;
+mod read_ledger;
+mod read_users;
+mod rows;
+mod users;
+
+/// How long a write waits for another process to finish its own.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections for readers: listings must not wait for each other.
+const READERS: u32 = 4;
+/// Statements with a varying number of rows are many; each is prepared once.
+const CACHED_STATEMENTS: usize = 512;
+
+/// The database in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it and its directory if they are not there. Does not migrate.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created or opened.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(|source| StoreError::Unavailable {
+                action: "make its directory",
+                source: source.into(),
+            })?;
+        }
+        Self::connect(&Self::options(path).create_if_missing(true), path).await
+    }
+
+    /// Opens the file if it is there; never writes to the disk.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened.
+    pub async fn open_existing(path: &Path) -> Result<Option<Self>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        Self::connect(&Self::options(path), path).await.map(Some)
+    }
+
+    fn options(path: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A commit must survive a loss of power: the queue forgets the event right after it.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(CACHED_STATEMENTS)
+            .disable_statement_logging()
+    }
+
+    async fn connect(options: &SqliteConnectOptions, path: &Path) -> Result<Self, StoreError> {
+        let opened = async {
+            let writer = SqlitePoolOptions::new()
+                .max_connections(1)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_with(options.clone())
+                .await?;
+            let readers = SqlitePoolOptions::new()
+                .max_connections(READERS)
+                .connect_lazy_with(options.clone().read_only(true));
+            Ok(Self { writer, readers })
+        };
+        opened.await.map_err(|source| StoreError::Unavailable {
+            action: "be opened",
+            source: Box::new(OpenError {
+                path: path.to_owned(),
+                source,
+            }),
+        })
+    }
+
+    /// Waits for what is under way and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn begin(
+        &self,
+        action: &'static str,
+    ) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(unavailable(action))
+    }
+
+    async fn applied_versions(&self) -> Result<HashSet<i64>, StoreError> {
+        let action = "read which migrations it has";
+        let known: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        )
+        .fetch_one(&self.writer)
+        .await
+        .map_err(unavailable(action))?;
+        if known == 0 {
+            return Ok(HashSet::new());
+        }
+        let versions: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+                .fetch_all(&self.writer)
+                .await
+                .map_err(unavailable(action))?;
+        Ok(versions.into_iter().collect())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {}", path.display())]
+struct OpenError {
+    path: PathBuf,
+    #[source]
+    source: sqlx::Error,
+}
+
+/// Wraps an error of the driver that belongs to the infrastructure.
+fn unavailable(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Unavailable {
+        action,
+        source: source.into(),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
+        apply::apply(self, batch, now).await
+    }
+
+    async fn list_events(
+        &self,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        read_ledger::list(&self.readers, filter, limit).await
+    }
+
+    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
+        read_ledger::find(&self.readers, key).await
+    }
+
+    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError> {
+        read_ledger::count(&self.readers).await
+    }
+
+    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError> {
+        read_ledger::known(&self.readers, keys).await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
+        read_users::find(&self.readers, id).await
+    }
+
+    async fn lease_outbox(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<OutboxLease>, StoreError> {
+        outbox::lease(self, limit, now, until).await
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &OutboxLease,
+        outcome: &DeliveryOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        outbox::settle(self, lease, outcome, now).await
+    }
+
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_due(&self.readers).await
+    }
+
+    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        outbox::undelivered(&self.readers, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Takes the write lock: a database that can only be read is of no use to a worker.
+        let transaction = self.begin("take a write lock").await?;
+        transaction
+            .rollback()
+            .await
+            .map_err(unavailable("release a write lock"))
+    }
+
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let pending = self.pending_migrations().await?;
+        migrate::sqlite()
+            .run(&self.writer)
+            .await
+            .map_err(|error| StoreError::Schema(error.into()))?;
+        Ok(pending)
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let applied = self.applied_versions().await?;
+        let known = migrate::sqlite();
+        if let Some(newer) = applied
+            .iter()
+            .find(|version| !known.version_exists(**version))
+        {
+            return Err(StoreError::Schema(
+                format!("migration {newer} was applied by a newer version of this program").into(),
+            ));
+        }
+        Ok(known
+            .iter()
+            .filter(|migration| !applied.contains(&migration.version))
+            .map(migrate::name)
+            .collect())
+    }
+}

@@ -1,0 +1,39 @@
+//! How long to wait after the n-th failure: exponential, bounded, with jitter.
+//!
+//! The arithmetic is backon's. Its jitter adds up to the delay once more, so that many waiters do
+//! not come back together; it is drawn from the seed and the number of the failure, so that chance is
+//! an argument here as well.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// A policy of waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The delay after the first failure, before jitter.
+    pub first: Duration,
+    /// The longest delay, before jitter.
+    pub longest: Duration,
+    /// Decides the jitter; differs between processes.
+    pub seed: u64,
+}
+
+impl Backoff {
+    /// The delay after `failures` earlier failures: from once to twice
+    /// `min(first × 2^failures, longest)`.
+    pub fn delay(&self, failures: u32) -> Duration {
+        // Doubling more often than this exceeds any `longest`; bounded to keep this cheap.
+        let doublings = failures.min(40) as usize;
+        ExponentialBuilder::default()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_max_times(doublings + 1)
+            .with_factor(2.0)
+            .with_jitter()
+            .with_jitter_seed(self.seed.wrapping_add(u64::from(failures)))
+            .build()
+            .nth(doublings)
+            .unwrap_or(self.longest)
+    }
+}

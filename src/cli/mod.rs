@@ -1,0 +1,155 @@
+//! The commands: the only place that builds concrete things from settings.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 a dry run found something to do.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::output::complain;
+use crate::config::{Config, ConfigProblems};
+use crate::error_chain::ErrorChain;
+
+pub mod demo;
+mod doctor;
+mod events;
+mod migrate;
+mod output;
+mod run;
+mod send;
+mod system;
+mod users;
+
+/// Receives Clerk and Stripe webhooks, owns each one durably before it answers, and keeps a local
+/// database and Clerk's user metadata true to them.
+#[derive(Debug, Parser)]
+#[command(name = "hookmirror", version, max_term_width = 100)]
+#[command(after_help = "\
+Start here:
+  hookmirror demo         see it work, with nothing installed and nothing configured
+  hookmirror doctor       check the settings and everything they point to
+  hookmirror run          receive webhooks
+
+Settings come from the environment, or from a TOML file named by HOOKMIRROR_CONFIG.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 a dry run found something to do.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play a story of signed webhooks through the real pipeline and show what came of it
+    Demo(demo::DemoArgs),
+    /// Receive webhooks, mirror them, deliver metadata: all roles in one process
+    Run,
+    /// Sign payload files as the provider would and post them
+    Send(send::SendArgs),
+    /// Bring the database's schema up to date
+    Migrate(migrate::MigrateArgs),
+    /// Check every setting and dependency and report all findings
+    Doctor(doctor::DoctorArgs),
+    /// Look at events: what was received and what became of it
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// Look at users: what is mirrored, paid and delivered
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+}
+
+/// How a command ended, other than by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Did what it was asked to.
+    Done,
+    /// Did it, and it did not come out as it should have.
+    Failed,
+    /// Was only asked to look, and there is something to do.
+    FoundSomething,
+}
+
+/// Why a command could not do what it was asked to.
+#[derive(Debug)]
+enum CommandError {
+    /// The settings are wrong.
+    Config(Box<ConfigProblems>),
+    /// The arguments are wrong, in a way that only reading them shows.
+    Usage(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Reads the arguments, runs the command, and says how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that hung up does not need to be told.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(Box::pin(dispatch(cli.command))) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Failed) => ExitCode::from(1),
+        Ok(Ended::FoundSomething) => ExitCode::from(3),
+        Err(CommandError::Config(problems)) => {
+            complain(&problems.to_string());
+            ExitCode::from(2)
+        }
+        Err(CommandError::Usage(message)) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+        Err(CommandError::Other(error)) => {
+            complain(&ErrorChain(error.as_ref()).to_string());
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<Ended, CommandError> {
+    match command {
+        Command::Demo(args) => demo::demo(args).await,
+        Command::Run => run::run().await,
+        Command::Send(args) => send::send(args).await,
+        Command::Migrate(args) => migrate::migrate(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Events(command) => events::events(command).await,
+        Command::Users(command) => users::users(command).await,
+    }
+}
+
+fn load_config() -> Result<Config, CommandError> {
+    Config::from_process_environment().map_err(|problems| CommandError::Config(problems.into()))
+}
+
+/// The whole tree of commands, for tests and generated documents.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// A number that differs from process to process, for jitter and for generated ids.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that draws chance; everything else takes a seed"
+)]
+fn fresh_seed() -> u64 {
+    rand::random()
+}

@@ -1,0 +1,111 @@
+//! `run`: all roles in one process.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::system::{Parts, System};
+use super::{CommandError, Ended, fresh_seed};
+use crate::clerk_api::ClerkApi;
+use crate::clerk_api::http::HttpClerkApi;
+use crate::clock::SystemClock;
+use crate::config::{Config, DatabaseUrl, with_writable_data_dir};
+use crate::ingress::Limits;
+use crate::provider::Verifier;
+use crate::shutdown::Shutdown;
+
+pub(super) async fn run() -> Result<Ended, CommandError> {
+    let config = with_writable_data_dir(Config::from_process_environment())
+        .map_err(|problems| CommandError::Config(problems.into()))?;
+    crate::telemetry::init(&config.log)?;
+    warn(&config);
+
+    let shutdown = Shutdown::on_signals()?;
+    let DatabaseUrl::Sqlite(database) = &config.database;
+    let system = System::start(Parts {
+        data_dir: &config.data_dir,
+        database,
+        listen: config.ingress.listen,
+        verifiers: verifiers(&config)?,
+        limits: limits(&config),
+        clerk: clerk(&config)?,
+        clock: Arc::new(SystemClock),
+        seed: fresh_seed(),
+    })
+    .await?;
+    tracing::info!(
+        listen = %system.address,
+        queue = %config.data_dir.display(),
+        database = %database.display(),
+        "ready: webhooks are received at http://{}/webhooks/{{source}}",
+        system.address
+    );
+
+    let handle = shutdown.handle();
+    let ended = tokio::select! {
+        () = handle.begun() => {
+            tracing::info!("shutting down; a second signal ends the process at once");
+            Ended::Done
+        }
+        () = system.broken() => Ended::Failed,
+    };
+    system.stop(config.shutdown_deadline).await;
+    tracing::info!("ended");
+    Ok(ended)
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for source in &config.sources {
+        if source.secrets.is_empty() {
+            let name = &source.source.name;
+            tracing::warn!(
+                source = %name,
+                "no signing secret for {name}: its webhooks get 503 until there is one"
+            );
+        }
+    }
+    if config.clerk.secret_key.is_none() {
+        tracing::warn!("no CLERK_SECRET_KEY: metadata for Clerk waits in the outbox");
+    }
+}
+
+/// One verifier for each source.
+pub(super) fn verifiers(config: &Config) -> anyhow::Result<Vec<Verifier>> {
+    config
+        .sources
+        .iter()
+        .map(|settings| {
+            Verifier::new(
+                settings.source.clone(),
+                &settings.secrets,
+                config.ingress.tolerance,
+            )
+            .with_context(|| format!("a signing secret of {}", settings.source.name))
+        })
+        .collect()
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_body_bytes: config.ingress.max_body_bytes,
+        max_buffered_bytes: config.ingress.max_buffered_bytes,
+        max_connections: config.ingress.max_connections,
+        request_timeout: config.ingress.request_timeout,
+        header_timeout: config.ingress.request_timeout,
+        confirm_timeout: config.ingress.confirm_timeout,
+        shutdown_grace: config.shutdown_deadline / 2,
+        ..Limits::default()
+    }
+}
+
+fn clerk(config: &Config) -> anyhow::Result<Option<Arc<dyn ClerkApi>>> {
+    let Some(key) = &config.clerk.secret_key else {
+        return Ok(None);
+    };
+    let api = HttpClerkApi::new(&config.clerk.api_url, key.clone())
+        .context("cannot make a client for Clerk's API")?;
+    Ok(Some(Arc::new(api)))
+}

@@ -1,0 +1,163 @@
+//! `users`: what is mirrored, what was paid, and where it has been delivered.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use console::style;
+
+use super::events::existing_store;
+use super::output::{or_dash, say, say_json, table};
+use super::{CommandError, Ended, load_config};
+use crate::model::ledger::UserReport;
+use crate::model::outbox::{DeliveryState, OutboxEntry};
+use crate::model::user::UserId;
+use crate::store::Store;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UsersCommand {
+    /// Show one user: the mirror, the payment facts, the verdict and its delivery
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Clerk's user id, user_…
+    id: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn users(command: UsersCommand) -> Result<Ended, CommandError> {
+    let UsersCommand::Show(args) = command;
+    let config = load_config()?;
+    let id = UserId::parse(&args.id)
+        .ok_or_else(|| CommandError::Usage(format!("{:?} is not a user id", args.id)))?;
+    let store = existing_store(&config).await?;
+    let report = store
+        .find_user(&id)
+        .await?
+        .with_context(|| format!("nothing is known of {id}"))?;
+    if args.json {
+        say_json(&report)?;
+    } else {
+        say(&describe(&report, config.clerk.secret_key.is_some()));
+    }
+    Ok(Ended::Done)
+}
+
+/// The report for people.
+fn describe(report: &UserReport, has_key: bool) -> String {
+    let mut text = vec![style(&report.id).bold().to_string()];
+    match (&report.user, report.deleted_at) {
+        (_, Some(deleted_at)) => text.push(format!(
+            "deleted at {deleted_at}; only this is kept, and no late event brings the user back"
+        )),
+        (None, None) => text.push("not mirrored: no event about this user has arrived".to_owned()),
+        (Some(user), None) => {
+            let verified = if user.email_verified {
+                "verified"
+            } else {
+                "not verified"
+            };
+            let email = user
+                .email
+                .as_ref()
+                .map(|email| format!("{email} ({verified})"));
+            let names: Vec<&str> = [&user.first_name, &user.last_name]
+                .into_iter()
+                .filter_map(|name| name.as_deref())
+                .collect();
+            for (name, value) in [
+                (
+                    "name",
+                    or_dash((!names.is_empty()).then(|| names.join(" "))),
+                ),
+                ("e-mail", or_dash(email)),
+                ("phone", or_dash(user.phone.as_ref())),
+                ("user name", or_dash(user.username.as_ref())),
+                ("external id", or_dash(user.external_id.as_ref())),
+                ("created", or_dash(user.created_at)),
+                ("updated", user.updated_at.to_string()),
+                ("revision", user.revision.clone()),
+                ("mirrored", user.synced_at.to_string()),
+            ] {
+                text.push(format!("{name:<12} {value}"));
+            }
+        }
+    }
+
+    text.push(format!("\n{}", style("Payments").bold()));
+    if report.checkout_sessions.is_empty() {
+        text.push("none".to_owned());
+    } else {
+        let rows = report
+            .checkout_sessions
+            .iter()
+            .map(|session| {
+                vec![
+                    session.created_at.to_string(),
+                    session.id.clone(),
+                    session.status.to_string(),
+                    session.payment.to_string(),
+                    amount(session.amount_total, session.currency.as_deref()),
+                    or_dash(session.customer.as_ref()),
+                ]
+            })
+            .collect();
+        text.push(table(
+            &[
+                "OPENED", "CHECKOUT", "STATUS", "PAYMENT", "AMOUNT", "CUSTOMER",
+            ],
+            rows,
+        ));
+    }
+    if let Some(entitlement) = &report.entitlement {
+        let verdict = if entitlement.paid {
+            style("paid").green().bold()
+        } else {
+            style("not paid").yellow().bold()
+        };
+        text.push(format!("\n{verdict}: {}", entitlement.reason));
+    }
+    if let Some(outbox) = &report.outbox {
+        text.push(format!("\n{}", style("Clerk").bold()));
+        text.push(delivery(outbox, has_key));
+    }
+    text.join("\n")
+}
+
+fn amount(smallest_units: Option<i64>, currency: Option<&str>) -> String {
+    match (smallest_units, currency) {
+        (Some(amount), Some(currency)) => format!("{amount} {currency} (smallest unit)"),
+        (Some(amount), None) => amount.to_string(),
+        (None, _) => "–".to_owned(),
+    }
+}
+
+fn delivery(outbox: &OutboxEntry, has_key: bool) -> String {
+    let desired = &outbox.desired;
+    match outbox.state {
+        DeliveryState::Delivered => format!("holds {desired}, confirmed at {}", outbox.updated_at),
+        DeliveryState::UserGone => {
+            "the user does not exist at Clerk: nothing to deliver".to_owned()
+        }
+        DeliveryState::Parked => format!(
+            "refuses {desired}: {}",
+            outbox
+                .last_error
+                .as_deref()
+                .unwrap_or("no reason was given")
+        ),
+        DeliveryState::Pending if !has_key => {
+            format!("{desired} waits: set CLERK_SECRET_KEY and it will be sent")
+        }
+        DeliveryState::Pending => {
+            let next = or_dash(outbox.next_attempt_at);
+            let failed = match &outbox.last_error {
+                Some(error) => format!(" ({} failed attempts, the last: {error})", outbox.failures),
+                None => String::new(),
+            };
+            format!("{desired} is due at {next}{failed}")
+        }
+    }
+}

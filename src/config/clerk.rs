@@ -1,0 +1,114 @@
+//! Clerk's Backend API: the key to it, and where it is.
+
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use super::problems::Fault;
+use super::reader::Reader;
+use super::setting::{DefaultValue, Setting};
+
+const DEFAULT_API_URL: &str = "https://api.clerk.com/v1";
+
+pub(super) const SECRET_KEY: Setting = Setting {
+    name: "CLERK_SECRET_KEY",
+    alias: None,
+    default: DefaultValue::Described("none: metadata waits in the outbox"),
+    meaning: "key to Clerk's Backend API",
+};
+
+pub(super) const API_URL: Setting = Setting {
+    name: "CLERK_API_URL",
+    alias: None,
+    default: DefaultValue::Text(DEFAULT_API_URL),
+    meaning: "Clerk's Backend API, version included",
+};
+
+/// How to write to Clerk.
+#[derive(Clone, Debug)]
+pub struct ClerkSettings {
+    /// Without it, what should be written waits in the outbox.
+    pub secret_key: Option<SecretString>,
+    /// The API's root, without a slash at its end. Encrypted, unless it is on this machine.
+    pub api_url: String,
+}
+
+impl Default for ClerkSettings {
+    /// What holds when nothing is set.
+    fn default() -> Self {
+        Self {
+            secret_key: None,
+            api_url: DEFAULT_API_URL.to_owned(),
+        }
+    }
+}
+
+impl ClerkSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let default = Self::default();
+        Self {
+            secret_key: reader.read(&SECRET_KEY, default.secret_key, |text| {
+                parse_key(text.trim()).map(Some)
+            }),
+            api_url: reader.read(&API_URL, default.api_url, parse_url),
+        }
+    }
+}
+
+fn parse_key(key: &str) -> Result<SecretString, Fault> {
+    let invalid = |code, what| {
+        let remedy = "copy the secret key, `sk_…`, from the API keys page of the Clerk dashboard";
+        Err(Fault::new(code, what, remedy))
+    };
+    if key.starts_with("pk_") {
+        return invalid(
+            "clerk_key_is_publishable",
+            "is the publishable key, which may not write",
+        );
+    }
+    match key.strip_prefix("sk_") {
+        None => invalid("invalid_clerk_secret_key", "does not begin with `sk_`"),
+        Some("") => invalid("invalid_clerk_secret_key", "has nothing after `sk_`"),
+        Some(rest) if !rest.bytes().all(|b| b.is_ascii_graphic()) => invalid(
+            "invalid_clerk_secret_key",
+            "holds a space or another character that no key has",
+        ),
+        Some(_) => Ok(key.into()),
+    }
+}
+
+/// Takes the URL in the parser's own spelling, so that what was checked is what will be called.
+fn parse_url(text: &str) -> Result<String, Fault> {
+    let invalid = |what| {
+        let remedy = format!("write it like `{DEFAULT_API_URL}`");
+        Fault::new("invalid_clerk_api_url", what, remedy)
+    };
+    let url = Url::parse(text).map_err(|error| invalid(format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(
+            "begins with neither `https:` nor `http:`".to_owned(),
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("holds a user name or a password".to_owned()));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid("goes on after its path".to_owned()));
+    }
+    if url.scheme() == "http" && !is_this_machine(&url) {
+        return Err(Fault::new(
+            "clerk_api_url_not_encrypted",
+            "is plain `http:` to another machine and would send the secret key in clear",
+            "use `https:`",
+        ));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,139 @@
+//! The settings file: TOML with the variables' own names as keys, texts or whole numbers as values.
+//!
+//! Messages never come from the parser's own rendering, which quotes the line that it stumbles over.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problems::{Fault, Origin, Problem};
+use super::reader::{self, Layer, Written};
+use super::setting::suggestion_for;
+
+/// No settings file is nearly as long; a device or a database named by mistake is.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Settings of the contract that later versions will have.
+const LATER: [&str; 5] = [
+    "HOOKMIRROR_ADMIN_LISTEN",
+    "HOOKMIRROR_ADMIN_TOKEN",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_API_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
+
+/// Reads what the file sets. A file that cannot be read in full sets nothing.
+pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) -> Layer {
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let fault = Fault::new(
+                "config_file_unreadable",
+                format!("names a file that cannot be read: {error}"),
+                "name a readable TOML file, or unset it",
+            );
+            problems.push(fault.of(reader::CONFIG.name, Some(named_by.clone())));
+            return Layer::new();
+        }
+    };
+    let table = match DeTable::parse(&text) {
+        Ok(table) => table.into_inner(),
+        Err(error) => {
+            let start = error.span().map_or(0, |span| span.start);
+            let fault = Fault::new(
+                "config_file_not_toml",
+                format!("names a file that is not TOML here: {}", error.message()),
+                "write settings as `NAME = \"text\"` or `NAME = 123`",
+            );
+            let origin = origin_of(path, &text, start);
+            problems.push(fault.of(reader::CONFIG.name, Some(origin)));
+            return Layer::new();
+        }
+    };
+
+    let mut found = Vec::new();
+    let mut layer = BTreeMap::new();
+    for (key, value) in table {
+        let origin = origin_of(path, &text, key.span().start);
+        let name = key.into_inner().into_owned();
+        match text_of(&name, value) {
+            Ok(text) => {
+                layer.insert(name, Written { text, origin });
+            }
+            Err(fault) => found.push((origin, fault.of(name, None))),
+        }
+    }
+    // The parser hands keys out by name; people read a file from the top.
+    found.sort_by_key(|(origin, _)| match origin {
+        Origin::File { line, .. } => *line,
+        Origin::Default | Origin::Environment => 0,
+    });
+    problems.extend(found.into_iter().map(|(origin, problem)| Problem {
+        origin: Some(origin),
+        ..problem
+    }));
+    layer
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read > MAX_BYTES) {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is longer than 1 MiB",
+        ));
+    }
+    Ok(text)
+}
+
+fn origin_of(path: &Path, text: &str, byte: usize) -> Origin {
+    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
+    Origin::File {
+        path: path.to_owned(),
+        line: 1 + before.iter().filter(|b| **b == b'\n').count(),
+    }
+}
+
+/// The text of a value, as it would be written in the environment.
+fn text_of(name: &str, value: Spanned<DeValue<'_>>) -> Result<String, Fault> {
+    if name == reader::CONFIG.name {
+        return Err(Fault::new(
+            "nested_config_file",
+            "stands in a settings file",
+            "remove it: only the environment names the file",
+        ));
+    }
+    if !reader::is_setting(name) {
+        return Err(unknown(name));
+    }
+    match value.into_inner() {
+        DeValue::String(text) => Ok(text.into_owned()),
+        DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+        other => Err(Fault::new(
+            "wrong_type",
+            format!(
+                "is neither a text nor a decimal whole number but of type {}",
+                other.type_str()
+            ),
+            "put it in double quotes",
+        )),
+    }
+}
+
+fn unknown(name: &str) -> Fault {
+    let remedy = if LATER.contains(&name) {
+        "remove it: this version has no such setting".to_owned()
+    } else if let Some(meant) = suggestion_for(name) {
+        format!("did you mean {meant}?")
+    } else {
+        "remove it, or correct its name".to_owned()
+    };
+    Fault::new("unknown_setting", "is not a setting", remedy)
+}

@@ -1,0 +1,180 @@
+//! Settings: from text that people write to values that the rest can rely on.
+//!
+//! Three layers, the later over the earlier: the defaults, the TOML file that `HOOKMIRROR_CONFIG`
+//! names, the environment. An empty value is no value. [`SETTINGS`] lists all that can be set; each
+//! section has a file of its own and reads its part through the [`Reader`], which
+//! knows where every value was written and collects what is wrong.
+//!
+//! Guaranteed: [`Config::load`] reports every [`Problem`] at once, with a stable code and a remedy,
+//! and never quotes a value that is, or may hold, a secret. It writes nothing. A misspelt key in the
+//! file is a problem; a misspelt variable is only a warning, because orchestrators add variables
+//! that nobody asked for.
+//!
+//! NOT guaranteed: that what is set works: that the address is free, the database opens, the key is
+//! accepted. Only [`with_writable_data_dir`] touches the disk. Relative paths are relative to the
+//! working directory, in the file as well.
+//!
+//! This is the only module that reads the process's environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+mod clerk;
+mod file;
+mod ingress;
+mod logging;
+mod problems;
+mod reader;
+mod setting;
+mod sources;
+mod storage;
+
+pub use clerk::ClerkSettings;
+pub use ingress::IngressSettings;
+pub use logging::{LogFormat, LogSettings};
+pub use problems::{ConfigProblems, Origin, Problem};
+pub use setting::{DefaultValue, Setting};
+pub use sources::SourceSettings;
+pub use storage::{DatabaseUrl, check_data_dir};
+
+use reader::Reader;
+use setting::Number;
+
+const SHUTDOWN_SECONDS: Number = Number::of(
+    Setting {
+        name: "HOOKMIRROR_SHUTDOWN_SECONDS",
+        alias: None,
+        default: DefaultValue::Text("20"),
+        meaning: "how long work in flight may take to finish after SIGTERM",
+    },
+    0,
+    3600,
+    "an orchestrator kills the process long before that",
+);
+
+/// All that can be set, in the order in which people should read it.
+pub const SETTINGS: &[Setting] = &[
+    reader::CONFIG,
+    storage::DATABASE_URL,
+    storage::DATA_DIR,
+    ingress::LISTEN,
+    sources::CLERK_SECRETS,
+    sources::STRIPE_SECRETS,
+    clerk::SECRET_KEY,
+    clerk::API_URL,
+    ingress::MAX_BODY_BYTES.setting,
+    ingress::MAX_BUFFERED_BYTES.setting,
+    ingress::MAX_CONNECTIONS.setting,
+    ingress::REQUEST_TIMEOUT_MS.setting,
+    ingress::CONFIRM_TIMEOUT_MS.setting,
+    ingress::TOLERANCE_SECONDS.setting,
+    SHUTDOWN_SECONDS.setting,
+    logging::LOG,
+    logging::LOG_FORMAT,
+];
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the embedded queue lives. Not known to be writable, or to be there.
+    pub data_dir: PathBuf,
+    /// Where the mirror and its ledger live.
+    pub database: DatabaseUrl,
+    /// The public listener.
+    pub ingress: IngressSettings,
+    /// Who may push, each with its secrets; one entry for every source that exists.
+    pub sources: Vec<SourceSettings>,
+    /// Clerk's Backend API.
+    pub clerk: ClerkSettings,
+    /// What is logged and how.
+    pub log: LogSettings,
+    /// How long work in flight may take to finish once shutdown has begun.
+    pub shutdown_deadline: Duration,
+    /// What was written and has no effect.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads the settings of this process.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn from_process_environment() -> Result<Self, ConfigProblems> {
+        Self::load_os(std::env::vars_os())
+    }
+
+    /// Reads the settings from an environment and the file that it names. Of variables that are
+    /// there twice, the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// With all problems at once.
+    pub fn load(
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigProblems> {
+        let environment = environment.into_iter();
+        Self::load_os(environment.map(|(name, value)| (name.into(), value.into())))
+    }
+
+    /// As [`load`](Self::load), from an environment as the operating system hands it over: values
+    /// need not be text.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_os(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigProblems> {
+        let mut reader = Reader::open(environment);
+        let config = Self {
+            database: DatabaseUrl::read(&mut reader),
+            data_dir: storage::read_data_dir(&mut reader),
+            ingress: IngressSettings::read(&mut reader),
+            sources: sources::read(&mut reader),
+            clerk: ClerkSettings::read(&mut reader),
+            log: LogSettings::read(&mut reader),
+            shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
+            warnings: Vec::new(),
+        };
+        let (problems, warnings) = reader.finish();
+        if problems.is_empty() {
+            return Ok(Self { warnings, ..config });
+        }
+        Err(ConfigProblems::new(problems, warnings, config.data_dir))
+    }
+}
+
+/// Adds to what loading found whether the data directory can be written to, so that a process that
+/// is about to use it reports everything in one go. Creates the directory if it is missing. Does
+/// not look at it while it is not certain which one is meant.
+///
+/// # Errors
+///
+/// With all problems at once.
+pub fn with_writable_data_dir(
+    loaded: Result<Config, ConfigProblems>,
+) -> Result<Config, ConfigProblems> {
+    match loaded {
+        Ok(config) => match check_data_dir(&config.data_dir) {
+            None => Ok(config),
+            Some(problem) => Err(ConfigProblems::new(
+                vec![problem],
+                config.warnings,
+                config.data_dir,
+            )),
+        },
+        Err(mut problems) => {
+            let uncertain = [storage::DATA_DIR.name, reader::CONFIG.name];
+            let is_certain = !problems
+                .problems()
+                .iter()
+                .any(|problem| uncertain.contains(&problem.setting.as_str()));
+            if is_certain && let Some(problem) = check_data_dir(problems.data_dir()) {
+                problems.push(problem);
+            }
+            Err(problems)
+        }
+    }
+}

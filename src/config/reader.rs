@@ -1,0 +1,196 @@
+//! Where sections get their values from: the layers, and what has been found wrong so far.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::problems::{Fault, Origin, Problem, quoted};
+use super::setting::{DefaultValue, Number, PREFIX, Setting, suggestion_for};
+use super::{SETTINGS, file, storage};
+
+pub(super) const CONFIG: Setting = Setting {
+    name: "HOOKMIRROR_CONFIG",
+    alias: None,
+    default: DefaultValue::Described("none"),
+    meaning: "TOML file with any of these settings, by the same names; the environment goes before it",
+};
+
+/// Variables that Kubernetes gives every container when a service is named `hookmirror`.
+const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
+
+/// Settings of the contract that later versions will have.
+const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
+
+/// A value as it was written. Has no `Debug`: it may be a secret.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Everything that was written in one place, by name.
+pub(super) type Layer = BTreeMap<String, Written>;
+
+/// Whether a setting goes by this name, if only to be refused.
+pub(super) fn is_setting(name: &str) -> bool {
+    SETTINGS
+        .iter()
+        .chain([&storage::AMQP_URL])
+        .any(|setting| setting.is_named(name))
+}
+
+/// Hands out values by setting and collects what is wrong with them. A value that cannot be used is
+/// reported and its default goes on in its place, so that one pass finds everything.
+pub(super) struct Reader {
+    /// The strongest first.
+    layers: [Layer; 2],
+    /// Whether `NO_COLOR` asks for none. Not a setting of ours: it speaks to all programs.
+    pub(super) no_color: bool,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Reader {
+    /// Reads the environment, and the file that it names.
+    pub(super) fn open(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut variables = Layer::new();
+        let mut no_color = false;
+        for (name, value) in environment {
+            // A name that is not text is none of ours.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            if name == "NO_COLOR" {
+                no_color = !value.is_empty();
+            }
+            let origin = Origin::Environment;
+            if !is_setting(&name) {
+                let fault = unknown_variable(&name, &value.to_string_lossy());
+                warnings.extend(fault.map(|fault| fault.of(name, Some(origin))));
+                continue;
+            }
+            match value.into_string() {
+                Ok(text) => {
+                    variables.insert(name, Written { text, origin });
+                }
+                Err(_) => {
+                    let fault = Fault::new("not_unicode", "is not UTF-8 text", "write it again");
+                    problems.push(fault.of(name, Some(origin)));
+                }
+            }
+        }
+        variables.retain(|_, written| !written.text.is_empty());
+        let mut settings = match variables.get(CONFIG.name) {
+            Some(path) => file::read(Path::new(&path.text), &path.origin, &mut problems),
+            None => Layer::new(),
+        };
+        settings.retain(|_, written| !written.text.is_empty());
+        Self {
+            layers: [variables, settings],
+            no_color,
+            problems,
+            warnings,
+        }
+    }
+
+    /// What was written for a setting, from the strongest layer that has it under either name.
+    pub(super) fn written(&mut self, setting: &Setting) -> Option<Written> {
+        for layer in &self.layers {
+            let written = layer.get(setting.name);
+            let under_alias = setting
+                .alias
+                .and_then(|alias| Some((alias, layer.get(alias)?)));
+            match (written, under_alias) {
+                (None, None) => {}
+                (Some(written), None) | (None, Some((_, written))) => return Some(written.clone()),
+                (Some(written), Some((alias, other))) => {
+                    if written.text.trim() == other.text.trim() {
+                        return Some(written.clone());
+                    }
+                    let fault = Fault::new(
+                        "conflicting_names",
+                        format!("and {alias} are two names of one setting and differ"),
+                        format!("unset {alias}"),
+                    );
+                    let origin = Some(written.origin.clone());
+                    self.problems.push(fault.of(setting.name, origin));
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Reads a setting; `default` if it is not set, or cannot be used.
+    pub(super) fn read<T>(
+        &mut self,
+        setting: &Setting,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> T {
+        let Some(written) = self.written(setting) else {
+            return default;
+        };
+        parse(&written.text).unwrap_or_else(|fault| {
+            self.report(setting, Some(written.origin), fault);
+            default
+        })
+    }
+
+    /// Reads a whole number.
+    pub(super) fn number(&mut self, number: &Number) -> u64 {
+        self.read(&number.setting, number.default, |text| {
+            let Number { min, max, .. } = number;
+            let remedy = format!("write a whole number from {min} to {max}");
+            let value: u64 = text.parse().map_err(|_| {
+                let what = format!("is {}, not a whole number", quoted(text));
+                Fault::new("not_a_whole_number", what, remedy.clone())
+            })?;
+            if (*min..=*max).contains(&value) {
+                return Ok(value);
+            }
+            let what = format!("is {value}, out of range: {}", number.reason);
+            Err(Fault::new("out_of_range", what, remedy))
+        })
+    }
+
+    /// Where the value in effect was written.
+    pub(super) fn origin(&mut self, setting: &Setting) -> Origin {
+        self.written(setting)
+            .map_or(Origin::Default, |written| written.origin)
+    }
+
+    /// Keeps a problem for the report.
+    pub(super) fn report(&mut self, setting: &Setting, origin: Option<Origin>, fault: Fault) {
+        self.problems.push(fault.of(setting.name, origin));
+    }
+
+    /// All problems and all warnings, in the order in which they were found.
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.problems, self.warnings)
+    }
+}
+
+/// What to say about a variable that is no setting; nothing where it is not meant for us.
+fn unknown_variable(name: &str, value: &str) -> Option<Fault> {
+    let upper = name.to_ascii_uppercase();
+    let is_service_link = SERVICE_LINKS.iter().any(|link| name.starts_with(link))
+        || (name == "HOOKMIRROR_PORT" && value.contains("://"));
+    if !upper.starts_with(PREFIX) || is_service_link {
+        return None;
+    }
+    if upper.starts_with(LATER_PREFIX) {
+        return Some(Fault::new(
+            "no_effect_in_this_version",
+            "has no effect in this version",
+            "unset it",
+        ));
+    }
+    let remedy = match suggestion_for(name) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "unset it, or correct its name".to_owned(),
+    };
+    Some(Fault::new("unknown_setting", "is not a setting", remedy))
+}

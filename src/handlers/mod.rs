@@ -1,0 +1,80 @@
+//! One event in, one plan out: what it is about, and what it asks of the mirror.
+//!
+//! Actors: [`plan`] is called by the worker for each event it takes. The provider's folder holds an
+//! index, one `match` on the type, of all that is acted on, and one file for each kind of object.
+//! Whatever is not in an index is ignored, in this file.
+//!
+//! Guaranteed: pure, without database, clock or network; the same event always gives the same plan;
+//! no body makes it panic, however deep, long or odd; no error quotes anything of the body. NOT
+//! guaranteed: that the plan has an effect; newer facts may be in the mirror already.
+
+use crate::model::changes::{Changes, IgnoreReason};
+use crate::model::event::{Event, EventType};
+use crate::model::source::Provider;
+use crate::provider::clerk::event::ClerkEvent;
+use crate::provider::payload::PayloadError;
+use crate::provider::stripe::event::StripeEvent;
+
+mod clerk;
+mod error;
+mod stripe;
+
+pub use error::HandlerError;
+
+const LONGEST_SUBJECT: usize = 255;
+
+/// What shall be done about one event.
+#[derive(Debug)]
+pub struct Plan {
+    /// What it is about: `user_…`, `cs_…`; if that could be told.
+    pub subject: Option<String>,
+    /// Whether the ledger may keep the body.
+    pub keep_payload: bool,
+    /// What it asks of the mirror, or why that cannot be told.
+    pub result: Result<Changes, HandlerError>,
+}
+
+/// Decides what an event asks of the mirror.
+pub fn plan(provider: Provider, event: &Event) -> Plan {
+    let (subject, result) = match provider {
+        Provider::Clerk => match ClerkEvent::of_body(&event.body) {
+            Ok(payload) => (
+                clerk::subject(&event.event_type, &payload),
+                clerk::changes(event, &payload),
+            ),
+            Err(error) => (None, Some(Err(error))),
+        },
+        Provider::Stripe => match StripeEvent::of_body(&event.body) {
+            Ok(payload) => (
+                stripe::subject(&event.event_type, &payload),
+                stripe::changes(event, &payload),
+            ),
+            Err(error) => (None, Some(Err(error))),
+        },
+    };
+    Plan {
+        subject: subject.filter(|subject| is_presentable(subject)),
+        keep_payload: match provider {
+            Provider::Clerk => clerk::keeps_payload(&event.event_type),
+            Provider::Stripe => true,
+        },
+        result: settle(&event.event_type, result),
+    }
+}
+
+/// What is in no index is ignored; what has no type cannot be looked up in one.
+fn settle(
+    event_type: &EventType,
+    handled: Option<Result<Changes, PayloadError>>,
+) -> Result<Changes, HandlerError> {
+    match handled {
+        Some(result) => Ok(result?),
+        None if *event_type == EventType::unknown() => Err(HandlerError::TypeMissing),
+        None => Ok(Changes::Ignore(IgnoreReason::TypeNotHandled)),
+    }
+}
+
+/// Subjects stand in listings and filters.
+fn is_presentable(subject: &str) -> bool {
+    (1..=LONGEST_SUBJECT).contains(&subject.len()) && subject.bytes().all(|b| b.is_ascii_graphic())
+}

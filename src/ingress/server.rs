@@ -1,0 +1,172 @@
+//! The public listener: HTTP/1.1 on TCP, for peers that may be hostile. TLS ends in front of it.
+//!
+//! What hyper refuses by itself (a request that is not HTTP, headers over 64 KiB or more than 100 of
+//! them) is answered by hyper, without a body, and never reaches a handler.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+
+/// What a connection may buffer of headers, and the largest piece of a body that is read at once.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+/// How long bytes are still taken, and thrown away, from a peer that was already answered.
+const LINGER: Duration = Duration::from_secs(1);
+/// How many such bytes are taken.
+const LINGER_BYTES: u64 = 8 * 1024 * 1024;
+/// How long to leave the operating system alone after it could not give a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same complaint is logged no more often than this.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Serves connections until `shutdown` is cancelled. Then it stops listening, lets requests in
+/// flight finish within [`Limits::shutdown_grace`], and returns how many connections it had to cut.
+///
+/// Nothing that happens on one connection ends it or another one's. Dropping the future cuts
+/// everything.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> usize {
+    let mut connections = JoinSet::new();
+    let mut accept_failed = Complaint::default();
+    let mut all_in_use = Complaint::default();
+    loop {
+        let full = connections.len() >= limits.max_connections;
+        if full && all_in_use.is_due() {
+            let limit = limits.max_connections;
+            tracing::warn!(limit, "all connections are in use; further ones wait");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, _)) => {
+                    let connection =
+                        converse(stream, router.clone(), limits.clone(), shutdown.clone());
+                    connections.spawn(connection);
+                }
+                Err(error) => survive(&error, &mut accept_failed, &shutdown).await,
+            },
+        }
+    }
+
+    // From here on the operating system refuses new connections, so that a balancer goes elsewhere.
+    drop(listener);
+    let drained = timeout(limits.shutdown_grace, async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    });
+    if drained.await.is_err() {
+        let cut = connections.len();
+        tracing::warn!(cut, "connections did not finish in time and were cut");
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    cut
+}
+
+/// One connection, from its first byte to its last.
+async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: CancellationToken) {
+    // An answer is one small write, for which nothing is gained by waiting for more. A failure
+    // means that the peer has gone, which the next read tells as well.
+    let _ = stream.set_nodelay(true);
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(CONNECTION_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+
+    let retired = async {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = sleep(limits.connection_age) => {}
+        }
+    };
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        () = retired => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let finishing = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            match timeout(limits.longest_request(), finishing).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+    // Best effort: the peer may have gone, and then nobody misses the end.
+    let _ = timeout(LINGER, hang_up(connection.into_parts().io.into_inner())).await;
+}
+
+/// Closes a connection so that its last answer arrives. A peer that was refused early may still be
+/// sending; closing at once would make the operating system reset the connection, and the peer would
+/// see that instead of the answer.
+async fn hang_up(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// Carries on after the operating system gave no connection. What went wrong with the one connection
+/// is nobody's concern; running out of file descriptors or memory is, and passes only with time.
+async fn survive(error: &io::Error, complaint: &mut Complaint, shutdown: &CancellationToken) {
+    if matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    ) {
+        return;
+    }
+    if complaint.is_due() {
+        tracing::error!(%error, "no connections can be accepted for now");
+    }
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = sleep(ACCEPT_PAUSE) => {}
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("the task of a connection panicked; its peer was cut off");
+    }
+}
+
+/// Something that is said once and not again for a while.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn is_due(&mut self) -> bool {
+        let due = self
+            .0
+            .is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}

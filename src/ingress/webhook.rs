@@ -1,0 +1,132 @@
+//! The webhook handler: one for all sources.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::Fuse;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::IngressState;
+use super::body;
+use super::error::{Refusal, Unconfirmed, json};
+use crate::model::event::{Event, EventId};
+use crate::model::source::SourceName;
+use crate::provider::{self, UnverifiedWebhook};
+use crate::queue::Confirmed;
+
+/// The source's name in the path. A segment that is no UTF-8 once decoded names no source either.
+type SourcePath = Result<Path<String>, PathRejection>;
+
+/// `POST /webhooks/{source}`
+pub(super) async fn receive(
+    State(state): State<IngressState>,
+    path: SourcePath,
+    request: Request,
+) -> Response {
+    let name = source_name(path);
+    let (head, body) = request.into_parts();
+    let mut body = body.fuse();
+    match accept(&state, name.as_ref(), &head.headers, &mut body).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(refusal, name.as_ref(), !body.is_end_stream()),
+    }
+}
+
+/// `GET` and `HEAD /webhooks/{source}`: lets people and dashboards check the URL that they are about
+/// to give to the provider.
+pub(super) async fn describe(State(state): State<IngressState>, path: SourcePath) -> Response {
+    #[derive(Serialize)]
+    struct Ready<'a> {
+        status: &'a str,
+        source: &'a str,
+    }
+
+    let name = source_name(path);
+    match state.verifier(name.as_ref()) {
+        Ok(verifier) => json(
+            StatusCode::OK,
+            &Ready {
+                status: "ready",
+                source: verifier.source().name.as_str(),
+            },
+        ),
+        Err(refusal) => refuse(refusal, name.as_ref(), false),
+    }
+}
+
+/// From a request to a durable event. The order is the point: what is cheap to refuse comes first,
+/// and nothing that is not verified goes past the verifier.
+async fn accept(
+    state: &IngressState,
+    name: Option<&SourceName>,
+    headers: &HeaderMap,
+    body: &mut Fuse<Body>,
+) -> Result<Response, Refusal> {
+    let shared = &state.0;
+    let limits = &shared.limits;
+    let verifier = state.verifier(name)?;
+    let received_at = shared.clock.now();
+    let claim = verifier.read_claim(headers, received_at)?;
+
+    let reading = body::read(body, limits.max_body_bytes, &shared.budget);
+    // Kept to the end: the bytes are in memory until the event is the queue's.
+    let buffered = timeout(limits.request_timeout, reading)
+        .await
+        .map_err(|_| Refusal::BodyTooSlow {
+            limit: limits.request_timeout,
+        })??;
+
+    let webhook = UnverifiedWebhook {
+        claim,
+        body: buffered.bytes.clone(),
+        received_at,
+    };
+    let verified = provider::verify(verifier, webhook)?;
+    let event = verified.into_event();
+    let key = event.key.clone();
+    let confirmed = publish(state, event).await.map_err(Refusal::NotDurable)?;
+
+    tracing::debug!(source = %key.source, event.id = %key.id, "webhook accepted");
+    Ok(accepted(&key.id, confirmed))
+}
+
+/// Waits for the queue's proof, but not for ever: the provider gives up sooner or later, and then
+/// nobody learns that it should come again.
+async fn publish(state: &IngressState, event: Event) -> Result<Confirmed, Unconfirmed> {
+    let limit = state.0.limits.confirm_timeout;
+    let confirmed = timeout(limit, state.0.publisher.publish(event))
+        .await
+        .map_err(|_| Unconfirmed::TimedOut { limit })??;
+    Ok(confirmed)
+}
+
+/// The only 2xx to a webhook. Takes the proof, because without one there is nothing to say.
+fn accepted(id: &EventId, _proof: Confirmed) -> Response {
+    #[derive(Serialize)]
+    struct Accepted<'a> {
+        status: &'a str,
+        id: &'a EventId,
+    }
+
+    json(
+        StatusCode::ACCEPTED,
+        &Accepted {
+            status: "accepted",
+            id,
+        },
+    )
+}
+
+fn refuse(refusal: Refusal, name: Option<&SourceName>, unread: bool) -> Response {
+    refusal.log(name.map_or("(not a name)", SourceName::as_str));
+    refusal.into_response(unread)
+}
+
+fn source_name(path: SourcePath) -> Option<SourceName> {
+    let Path(text) = path.ok()?;
+    SourceName::parse(&text)
+}

@@ -1,0 +1,191 @@
+//! Findings about a running or stopped installation: all of them, not only the first.
+
+use serde::Serialize;
+
+use super::account::Account;
+use crate::error_chain::ErrorChain;
+use crate::model::outbox::DeliveryState;
+use crate::model::state::EventState;
+use crate::model::time::Timestamp;
+use crate::store::Store;
+
+/// How serious a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Works, but someone may want to know.
+    Warning,
+    /// Does not work.
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub level: Level,
+    /// What was found, and what to do about it.
+    pub message: String,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            level: Level::Ok,
+            message: message.into(),
+        }
+    }
+
+    /// Works, but someone may want to know.
+    pub fn warning(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            level: Level::Warning,
+            message: message.into(),
+        }
+    }
+
+    /// Does not work.
+    pub fn problem(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            level: Level::Problem,
+            message: message.into(),
+        }
+    }
+}
+
+/// Looks at the database: whether it answers, and whether its schema is this program's.
+pub async fn database(store: &dyn Store) -> Finding {
+    const CHECK: &str = "database";
+    match store.pending_migrations().await {
+        Err(error) => return Finding::problem(CHECK, ErrorChain(&error).to_string()),
+        Ok(pending) if !pending.is_empty() => {
+            return Finding::warning(
+                CHECK,
+                format!(
+                    "migrations are not applied: {}; `hookmirror migrate` or `hookmirror run` \
+                     applies them",
+                    pending.join(", ")
+                ),
+            );
+        }
+        Ok(_) => {}
+    }
+    match store.ping().await {
+        Ok(()) => Finding::ok(CHECK, "answers and can be written; schema is current"),
+        Err(error) => Finding::problem(CHECK, ErrorChain(&error).to_string()),
+    }
+}
+
+/// Looks at the events that someone may have to do something about.
+pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
+    let in_state = |state| -> u64 {
+        account
+            .states
+            .iter()
+            .filter(|count| count.state == state)
+            .map(|count| count.events)
+            .sum()
+    };
+    let mut findings = Vec::new();
+    let waits = account.queue.messages;
+    findings.push(match account.queue.oldest_received_at {
+        Some(oldest) => {
+            let age = now.since(oldest).as_secs();
+            let message = format!("{waits} messages wait, the oldest for {age} s");
+            if age > 60 {
+                Finding::warning("queue", format!("{message}: is `hookmirror run` up?"))
+            } else {
+                Finding::ok("queue", message)
+            }
+        }
+        None => Finding::ok("queue", "nothing waits"),
+    });
+    let failed = in_state(EventState::Failed);
+    findings.push(if failed == 0 {
+        Finding::ok(
+            "events",
+            format!("{} accepted, none failed", account.accepted),
+        )
+    } else {
+        Finding::warning(
+            "events",
+            format!(
+                "{failed} of {} failed; see `hookmirror events list --state failed`",
+                account.accepted
+            ),
+        )
+    });
+    let waiting = in_state(EventState::Waiting);
+    if waiting > 0 {
+        findings.push(Finding::warning(
+            "payments",
+            format!(
+                "{waiting} payment events belong to no known user; see `hookmirror events list \
+                 --state waiting`"
+            ),
+        ));
+    }
+    findings
+}
+
+/// Looks at the metadata that has not reached Clerk.
+pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Finding {
+    const CHECK: &str = "outbox";
+    const LOOK_AT: u32 = 1000;
+    let entries = match store.undelivered(LOOK_AT).await {
+        Ok(entries) => entries,
+        Err(error) => return Finding::problem(CHECK, ErrorChain(&error).to_string()),
+    };
+    let pending = entries
+        .iter()
+        .filter(|entry| entry.state == DeliveryState::Pending)
+        .count();
+    let parked = entries.len() - pending;
+    let more = if entries.len() < LOOK_AT as usize {
+        ""
+    } else {
+        " or more"
+    };
+    let age = entries
+        .iter()
+        .map(|entry| now.since(entry.updated_at).as_secs())
+        .max()
+        .unwrap_or(0);
+    if parked > 0 {
+        let example = entries
+            .iter()
+            .find(|entry| entry.state == DeliveryState::Parked)
+            .map(|entry| entry.user_id.to_string())
+            .unwrap_or_default();
+        return Finding::warning(
+            CHECK,
+            format!(
+                "Clerk refuses the metadata of {parked}{more} users; see `hookmirror users show \
+                 {example}`"
+            ),
+        );
+    }
+    match (pending, has_key) {
+        (0, true) => Finding::ok(CHECK, "Clerk holds all metadata that it should"),
+        (0, false) => Finding::ok(CHECK, "nothing waits to be sent to Clerk"),
+        (_, true) => Finding::ok(
+            CHECK,
+            format!("metadata of {pending}{more} users is on its way to Clerk, for up to {age} s"),
+        ),
+        (_, false) => Finding::warning(
+            CHECK,
+            format!(
+                "metadata of {pending}{more} users waits, for up to {age} s: set CLERK_SECRET_KEY \
+                 and it will be sent"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,210 @@
+//! From the database to Clerk: desired metadata, delivered until Clerk confirms it.
+//!
+//! Actors: the [`Store`] knows what is desired and what is due, the [`Dispatcher`] leases it, asks
+//! the [`ClerkApi`] to merge it, and settles the lease with how that went.
+//!
+//! Guaranteed: what is desired is sent until Clerk confirms it, says that the user is gone, or
+//! refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
+//! crash between the PATCH and its record sends it again, which is harmless, as the merge of the same
+//! state changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::outcome::judge;
+use crate::backoff::Backoff;
+use crate::clerk_api::{ClerkApi, Disposition};
+use crate::clock::Clock;
+use crate::error_chain::ErrorChain;
+use crate::model::outbox::{DeliveryOutcome, OutboxLease};
+use crate::model::time::Timestamp;
+use crate::store::{Store, StoreError};
+
+mod outcome;
+
+/// How many entries one round leases.
+const ROUND: u32 = 64;
+/// Calls to Clerk that are under way at once.
+const CONCURRENCY: usize = 8;
+/// How long a lease lasts. Longer than a call to Clerk can take, so that two writes for one user are
+/// not on their way at once; a crash delays what it held by no more than this.
+const LEASE: Duration = Duration::from_secs(60);
+/// How long an idle dispatcher sleeps at most: another process may have written to the outbox.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long to send nothing when Clerk throttles without saying how long.
+const THROTTLED: Duration = Duration::from_secs(10);
+
+/// Delivers what the outbox holds.
+#[derive(Debug)]
+pub struct Dispatcher {
+    store: Arc<dyn Store>,
+    clerk: Arc<dyn ClerkApi>,
+    clock: Arc<dyn Clock>,
+    backoff: Backoff,
+}
+
+/// What one round came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Entries that were leased.
+    pub leased: usize,
+    /// How long to send nothing to anyone, because Clerk throttles or does not accept the key.
+    pub pause: Option<Duration>,
+}
+
+impl Dispatcher {
+    /// A dispatcher; `backoff` says when a failed delivery is tried again.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clerk: Arc<dyn ClerkApi>,
+        clock: Arc<dyn Clock>,
+        backoff: Backoff,
+    ) -> Self {
+        Self {
+            store,
+            clerk,
+            clock,
+            backoff,
+        }
+    }
+
+    /// Delivers until `stop`, finishing the round in hand. `bell` tells that something was written.
+    pub async fn run(self, bell: Arc<Notify>, stop: CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let wait = match self.round().await {
+                Ok(round) => {
+                    failures = 0;
+                    match round.pause {
+                        Some(pause) => pause,
+                        None if round.leased > 0 => continue,
+                        None => self.until_next_due().await,
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::error!(
+                        error = %ErrorChain(&error),
+                        "delivery to Clerk pauses; what is due stays in the outbox"
+                    );
+                    self.backoff.delay(failures)
+                }
+            };
+            let sleep = tokio::time::sleep(wait);
+            if wait <= IDLE && failures == 0 {
+                tokio::select! {
+                    () = sleep => {}
+                    () = bell.notified() => {}
+                    () = stop.cancelled() => {}
+                }
+            } else {
+                stop.run_until_cancelled(sleep).await;
+            }
+        }
+    }
+
+    /// Leases what is due, sends it, and settles each lease.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be used. Leases that were not settled run out by themselves.
+    pub async fn round(&self) -> Result<Round, StoreError> {
+        let now = self.clock.now();
+        let leases = self.store.lease_outbox(ROUND, now, now.plus(LEASE)).await?;
+        let leased = leases.len();
+        let stopped = CancellationToken::new();
+        let results: Vec<Result<Option<Duration>, StoreError>> = stream::iter(leases)
+            .map(|lease| self.deliver(lease, &stopped))
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
+
+        let mut round = Round {
+            leased,
+            pause: None,
+        };
+        for pause in results {
+            round.pause = round.pause.max(pause?);
+        }
+        Ok(round)
+    }
+
+    /// Answers how long to send nothing, if so.
+    async fn deliver(
+        &self,
+        lease: OutboxLease,
+        stopped: &CancellationToken,
+    ) -> Result<Option<Duration>, StoreError> {
+        if stopped.is_cancelled() {
+            // An earlier answer of this round holds for everyone: give the lease back untried.
+            let outcome = DeliveryOutcome::Retry {
+                at: self.clock.now(),
+                charged: false,
+                error: "not sent: Clerk accepts nothing at the moment".to_owned(),
+            };
+            self.store
+                .settle_outbox(&lease, &outcome, self.clock.now())
+                .await?;
+            return Ok(None);
+        }
+        let result = self
+            .clerk
+            .merge_public_metadata(&lease.user_id, &lease.desired)
+            .await;
+        let now = self.clock.now();
+        let pause = result.as_ref().err().and_then(|error| {
+            let disposition = error.disposition();
+            let pause = self.pause(disposition);
+            if pause.is_some() {
+                stopped.cancel();
+            }
+            log(&lease, disposition, error);
+            pause
+        });
+        let outcome = judge(result.as_ref().err(), now, pause, || {
+            self.backoff.delay(lease.failures)
+        });
+        self.store.settle_outbox(&lease, &outcome, now).await?;
+        Ok(pause)
+    }
+
+    fn pause(&self, disposition: Disposition) -> Option<Duration> {
+        match disposition {
+            Disposition::Throttled(Some(pause)) => Some(pause),
+            Disposition::Throttled(None) => Some(THROTTLED),
+            Disposition::KeyRefused => Some(self.backoff.longest),
+            Disposition::Retry | Disposition::UserGone | Disposition::Park => None,
+        }
+    }
+
+    async fn until_next_due(&self) -> Duration {
+        let due: Option<Timestamp> = self.store.next_outbox_due().await.unwrap_or_default();
+        due.map_or(IDLE, |due| due.since(self.clock.now()).min(IDLE))
+    }
+}
+
+fn log(lease: &OutboxLease, disposition: Disposition, error: &crate::clerk_api::ClerkApiError) {
+    let user = &lease.user_id;
+    let error = ErrorChain(error);
+    match disposition {
+        Disposition::KeyRefused => tracing::error!(
+            user.id = %user, %error,
+            "Clerk does not accept CLERK_SECRET_KEY; nothing is lost, sending resumes with a valid key"
+        ),
+        Disposition::Park => tracing::error!(
+            user.id = %user, %error,
+            "Clerk refuses the metadata of {user}; see `hookmirror users show {user}`"
+        ),
+        Disposition::Throttled(_) => tracing::warn!(%error, "Clerk throttles; sending pauses"),
+        Disposition::UserGone => {
+            tracing::info!(user.id = %user, "Clerk does not know {user}: nothing to deliver");
+        }
+        Disposition::Retry => {
+            tracing::warn!(user.id = %user, %error, "metadata of {user} not delivered yet");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Users: the newest revision wins, and a tombstone is final.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::changes::Outcome;
+use crate::model::time::Timestamp;
+use crate::model::user::{Revision, User, UserId};
+
+/// What the mirror knows of one user before the batch.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct KnownUser {
+    pub(in crate::store) revision: Option<Revision>,
+    pub(in crate::store) deleted_at: Option<Timestamp>,
+}
+
+/// What the batch does to users. Keyed and ordered by id, so that concurrent writers that follow the
+/// order do not deadlock.
+#[derive(Debug, Default)]
+pub(in crate::store) struct UserFold<'a> {
+    known: HashMap<UserId, KnownUser>,
+    /// Users to write: each has a newer revision than the mirror.
+    pub(in crate::store) mirrored: BTreeMap<&'a UserId, &'a User>,
+    /// Users to remove, each with the earliest known time of its deletion.
+    pub(in crate::store) deleted: BTreeMap<&'a UserId, Timestamp>,
+}
+
+impl<'a> UserFold<'a> {
+    /// Starts from what the mirror knows of every user that the batch names.
+    pub(in crate::store) fn new(known: HashMap<UserId, KnownUser>) -> Self {
+        Self {
+            known,
+            mirrored: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one state of a user in.
+    pub(in crate::store) fn mirror(&mut self, user: &'a User) -> Outcome {
+        let known = self.known.entry(user.id.clone()).or_default();
+        if known.deleted_at.is_some() {
+            return Outcome::UserGone;
+        }
+        match known
+            .revision
+            .as_ref()
+            .map(|known| user.revision.cmp(known))
+        {
+            Some(std::cmp::Ordering::Less) => Outcome::UserStale,
+            Some(std::cmp::Ordering::Equal) => Outcome::UserUnchanged,
+            Some(std::cmp::Ordering::Greater) | None => {
+                known.revision = Some(user.revision.clone());
+                self.mirrored.insert(&user.id, user);
+                Outcome::UserMirrored
+            }
+        }
+    }
+
+    /// Takes a deletion in.
+    pub(in crate::store) fn delete(&mut self, id: &'a UserId, deleted_at: Timestamp) -> Outcome {
+        let known = self.known.entry(id.clone()).or_default();
+        let before = known.deleted_at;
+        let earliest = before.map_or(deleted_at, |before| before.min(deleted_at));
+        known.deleted_at = Some(earliest);
+        self.mirrored.remove(id);
+        if before != Some(earliest) {
+            self.deleted.insert(id, earliest);
+        }
+        if before.is_some() {
+            Outcome::UserGone
+        } else {
+            Outcome::UserDeleted
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `outbox`: what Clerk's metadata shall be, and whether it is.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row, SqliteConnection};
+
+use super::super::fold::users::UserFold;
+use super::apply::ApplyError;
+use super::rows::{Reader, json_list};
+use super::{SqliteStore, StoreError, unavailable};
+use crate::model::entitlement::{Entitlement, desired_metadata};
+use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+/// Makes the metadata that follows from these entitlements the desired one.
+///
+/// Nothing is due where Clerk is known to hold it already. An entry that is leased becomes due when
+/// its lease ends, so that two writes for one user are never on their way at once.
+pub(super) async fn desire(
+    connection: &mut SqliteConnection,
+    entitlements: &BTreeMap<&UserId, Option<Entitlement>>,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    for (user, entitlement) in entitlements {
+        let desired = desired_metadata(entitlement.as_ref()).to_string();
+        // Without facts there is nothing to say, except to take back what was said before.
+        let insert_if_absent = entitlement.is_some();
+        sqlx::query(
+            "INSERT INTO outbox \
+             (user_id, state, desired, failures, lease, next_attempt_at, updated_at) \
+             SELECT ?1, 'pending', ?2, 0, 0, ?3, ?3 \
+             WHERE ?4 OR EXISTS (SELECT 1 FROM outbox WHERE user_id = ?1) \
+             ON CONFLICT (user_id) DO UPDATE SET desired = excluded.desired, \
+             state = CASE WHEN delivered = excluded.desired THEN 'delivered' ELSE 'pending' END, \
+             next_attempt_at = CASE WHEN delivered = excluded.desired THEN NULL \
+             ELSE MAX(excluded.next_attempt_at, COALESCE(leased_until, '')) END, \
+             failures = 0, last_error = NULL, updated_at = excluded.updated_at \
+             WHERE desired <> excluded.desired",
+        )
+        .bind(user.as_str())
+        .bind(desired)
+        .bind(now.to_string())
+        .bind(insert_if_absent)
+        .execute(&mut *connection)
+        .await?;
+    }
+    let users = json_list(entitlements.keys().map(|user| user.as_str()));
+    sqlx::query(
+        "UPDATE outbox SET state = 'user_gone', next_attempt_at = NULL, updated_at = ? \
+         WHERE state <> 'user_gone' AND user_id IN (SELECT value FROM json_each(?)) \
+         AND user_id IN (SELECT id FROM user_tombstones)",
+    )
+    .bind(now.to_string())
+    .bind(users)
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Deleted users need no metadata; a user who appears after Clerk did not know it is worth another
+/// attempt.
+pub(super) async fn follow_users(
+    connection: &mut SqliteConnection,
+    fold: &UserFold<'_>,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
+    if !fold.deleted.is_empty() {
+        sqlx::query(
+            "UPDATE outbox SET state = 'user_gone', next_attempt_at = NULL, updated_at = ? \
+             WHERE state <> 'user_gone' AND user_id IN (SELECT value FROM json_each(?))",
+        )
+        .bind(now.to_string())
+        .bind(json_list(fold.deleted.keys().map(|id| id.as_str())))
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !fold.mirrored.is_empty() {
+        sqlx::query(
+            "UPDATE outbox SET state = 'pending', next_attempt_at = ?1, updated_at = ?1 \
+             WHERE state = 'user_gone' AND user_id IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(now.to_string())
+        .bind(json_list(fold.mirrored.keys().map(|id| id.as_str())))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Leases what is due. While a write is under way, what Clerk holds is not known.
+pub(super) async fn lease(
+    store: &SqliteStore,
+    limit: u32,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<OutboxLease>, StoreError> {
+    // Looking first keeps an idle dispatcher from writing, and so from syncing, all the time.
+    match next_due(&store.readers).await? {
+        Some(due) if due <= now => {}
+        _ => return Ok(Vec::new()),
+    }
+    let action = "lease entries of the outbox";
+    let mut transaction = store.begin(action).await?;
+    let rows = sqlx::query(
+        "UPDATE outbox SET lease = lease + 1, leased_until = ?1, next_attempt_at = ?1, \
+         delivered = NULL \
+         WHERE user_id IN (SELECT user_id FROM outbox \
+         WHERE state = 'pending' AND next_attempt_at <= ?2 ORDER BY next_attempt_at LIMIT ?3) \
+         RETURNING user_id, desired, lease, failures",
+    )
+    .bind(until.to_string())
+    .bind(now.to_string())
+    .bind(limit)
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(unavailable(action))?;
+    transaction.commit().await.map_err(unavailable(action))?;
+    rows.iter()
+        .map(|row| {
+            let user: &str = row.try_get("user_id").unwrap_or_default();
+            let reader = Reader::new("outbox", user, row);
+            Ok(OutboxLease {
+                user_id: reader.parse("user_id", UserId::parse)?,
+                desired: reader.parse("desired", |text| serde_json::from_str(text).ok())?,
+                lease: reader.get("lease")?,
+                failures: reader.count("failures")?,
+            })
+        })
+        .collect()
+}
+
+/// Records how a delivery ended, if the lease still holds.
+pub(super) async fn settle(
+    store: &SqliteStore,
+    lease: &OutboxLease,
+    outcome: &DeliveryOutcome,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sent = lease.desired.to_string();
+    let now = now.to_string();
+    let (word, state, next, failures, error) = match outcome {
+        DeliveryOutcome::Delivered => ("delivered", DeliveryState::Delivered, None, 0, None),
+        DeliveryOutcome::UserGone => ("user_gone", DeliveryState::UserGone, None, 0, None),
+        DeliveryOutcome::Retry { at, charged, error } => (
+            "retry",
+            DeliveryState::Pending,
+            Some(at.to_string()),
+            lease.failures.saturating_add(u32::from(*charged)),
+            Some(error.as_str()),
+        ),
+        DeliveryOutcome::Parked { error } => (
+            "parked",
+            DeliveryState::Parked,
+            None,
+            lease.failures.saturating_add(1),
+            Some(error.as_str()),
+        ),
+    };
+    let delivered = (*outcome == DeliveryOutcome::Delivered).then_some(sent.as_str());
+
+    let action = "record a delivery to Clerk";
+    let mut transaction = store.begin(action).await?;
+    let record = async {
+        // What was desired may have changed on the way; then the new state is due at once.
+        sqlx::query(
+            "UPDATE outbox SET leased_until = NULL, delivered = COALESCE(?1, delivered), \
+             state = CASE WHEN desired = ?2 THEN ?3 ELSE 'pending' END, \
+             next_attempt_at = CASE WHEN desired = ?2 THEN ?4 ELSE ?5 END, \
+             failures = CASE WHEN desired = ?2 THEN ?6 ELSE 0 END, \
+             last_error = ?7, updated_at = ?5 \
+             WHERE user_id = ?8 AND lease = ?9 AND state = 'pending'",
+        )
+        .bind(delivered)
+        .bind(&sent)
+        .bind(state.as_str())
+        .bind(next)
+        .bind(&now)
+        .bind(failures)
+        .bind(error)
+        .bind(lease.user_id.as_str())
+        .bind(lease.lease)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO outbox_attempts (user_id, at, desired, outcome, error) \
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(lease.user_id.as_str())
+        .bind(&now)
+        .bind(&sent)
+        .bind(word)
+        .bind(error)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    };
+    record.await.map_err(unavailable(action))
+}
+
+/// When the next entry falls due.
+pub(super) async fn next_due(readers: &SqlitePool) -> Result<Option<Timestamp>, StoreError> {
+    let row = sqlx::query(
+        "SELECT MIN(next_attempt_at) AS next_attempt_at FROM outbox WHERE state = 'pending'",
+    )
+    .fetch_one(readers)
+    .await
+    .map_err(unavailable("look for due entries of the outbox"))?;
+    Reader::new("outbox", "the next entry", &row).optional_time("next_attempt_at")
+}
+
+const ENTRY: &str = "SELECT user_id, state, desired, delivered, failures, next_attempt_at, \
+     last_error, updated_at FROM outbox";
+
+/// Entries that someone may have to look at, or that wait.
+pub(super) async fn undelivered(
+    readers: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<OutboxEntry>, StoreError> {
+    let rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(ENTRY)
+        .push(" WHERE state IN ('pending', 'parked') ORDER BY updated_at, user_id LIMIT ")
+        .push_bind(limit)
+        .build()
+        .fetch_all(readers)
+        .await
+        .map_err(unavailable("list the outbox"))?;
+    rows.iter().map(entry).collect()
+}
+
+/// The entry of one user.
+pub(super) async fn of_user(
+    readers: &SqlitePool,
+    user: &UserId,
+) -> Result<Option<OutboxEntry>, StoreError> {
+    let row = sqlx::QueryBuilder::<sqlx::Sqlite>::new(ENTRY)
+        .push(" WHERE user_id = ")
+        .push_bind(user.as_str())
+        .build()
+        .fetch_optional(readers)
+        .await
+        .map_err(unavailable("read the outbox"))?;
+    row.as_ref().map(entry).transpose()
+}
+
+fn entry(row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
+    let user: &str = row.try_get("user_id").unwrap_or_default();
+    let reader = Reader::new("outbox", user, row);
+    let json = |text: &str| serde_json::from_str(text).ok();
+    Ok(OutboxEntry {
+        user_id: reader.parse("user_id", UserId::parse)?,
+        state: reader.parse("state", DeliveryState::parse)?,
+        desired: reader.parse("desired", json)?,
+        delivered: reader.parse_optional("delivered", json)?,
+        failures: reader.count("failures")?,
+        next_attempt_at: reader.optional_time("next_attempt_at")?,
+        last_error: reader.get("last_error")?,
+        updated_at: reader.time("updated_at")?,
+    })
+}

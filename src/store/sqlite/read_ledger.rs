@@ -1,0 +1,194 @@
+//! Reading `events` and `event_attempts`.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::ledger::read_key;
+use super::rows::{Reader, json_list};
+use super::{StoreError, unavailable};
+use crate::model::event::{EventId, EventKey, EventType};
+use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary, StateCount};
+use crate::model::source::SourceName;
+use crate::model::state::EventState;
+
+const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
+     last_error, fingerprint, received_at, applied_at, next_attempt_at";
+
+/// Events that match, newest first.
+pub(super) async fn list(
+    readers: &SqlitePool,
+    filter: &EventFilter,
+    limit: u32,
+) -> Result<Vec<EventSummary>, StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+    query.push(SUMMARY).push(" FROM events WHERE TRUE");
+    push_filter(&mut query, filter);
+    let rows = query
+        .push(" ORDER BY received_at DESC, source, event_id LIMIT ")
+        .push_bind(limit)
+        .build()
+        .fetch_all(readers)
+        .await
+        .map_err(unavailable("list events"))?;
+    rows.iter().map(summary).collect()
+}
+
+fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+    if !filter.states.is_empty() {
+        query
+            .push(" AND state IN (SELECT value FROM json_each(")
+            .push_bind(json_list(filter.states.iter().map(|state| state.as_str())))
+            .push("))");
+    }
+    if let Some(source) = &filter.source {
+        query.push(" AND source = ").push_bind(source.to_string());
+    }
+    if let Some(pattern) = &filter.event_type {
+        // Of SQLite's own pattern characters only `*` and `?` are meant.
+        query
+            .push(" AND event_type GLOB ")
+            .push_bind(pattern.replace('[', "[[]"));
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if let Some(since) = filter.since {
+        query
+            .push(" AND received_at >= ")
+            .push_bind(since.to_string());
+    }
+    if let Some(until) = filter.until {
+        query
+            .push(" AND received_at < ")
+            .push_bind(until.to_string());
+    }
+    if !filter.ids.is_empty() {
+        query
+            .push(" AND event_id IN (SELECT value FROM json_each(")
+            .push_bind(json_list(filter.ids.iter().map(EventId::as_str)))
+            .push("))");
+    }
+    if let Some(fingerprint) = &filter.fingerprint {
+        query
+            .push(" AND fingerprint = ")
+            .push_bind(fingerprint.clone());
+    }
+    if let Some(text) = &filter.error {
+        query
+            .push(" AND instr(lower(last_error), lower(")
+            .push_bind(text.clone())
+            .push(")) > 0");
+    }
+}
+
+fn summary(row: &SqliteRow) -> Result<EventSummary, StoreError> {
+    let key = read_key(row)?;
+    let name = key.to_string();
+    let reader = Reader::new("events", &name, row);
+    Ok(EventSummary {
+        event_type: reader.parse("event_type", EventType::parse)?,
+        subject: reader.get("subject")?,
+        state: reader.parse("state", EventState::parse)?,
+        outcome: reader.get("outcome")?,
+        deliveries: reader.count("deliveries")?,
+        attempts: reader.count("attempts")?,
+        last_error: reader.get("last_error")?,
+        fingerprint: reader.get("fingerprint")?,
+        received_at: reader.time("received_at")?,
+        applied_at: reader.optional_time("applied_at")?,
+        next_attempt_at: reader.optional_time("next_attempt_at")?,
+        key,
+    })
+}
+
+/// One event in full.
+pub(super) async fn find(
+    readers: &SqlitePool,
+    key: &EventKey,
+) -> Result<Option<EventRecord>, StoreError> {
+    let row = QueryBuilder::<Sqlite>::new("SELECT ")
+        .push(SUMMARY)
+        .push(", payload FROM events WHERE source = ")
+        .push_bind(key.source.as_str())
+        .push(" AND event_id = ")
+        .push_bind(key.id.as_str())
+        .build()
+        .fetch_optional(readers)
+        .await
+        .map_err(unavailable("read an event"))?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let attempts = sqlx::query(
+        "SELECT attempt, at, trigger, state, outcome, error FROM event_attempts \
+         WHERE source = ? AND event_id = ? ORDER BY attempt",
+    )
+    .bind(key.source.as_str())
+    .bind(key.id.as_str())
+    .fetch_all(readers)
+    .await
+    .map_err(unavailable("read the attempts of an event"))?;
+    let name = key.to_string();
+    Ok(Some(EventRecord {
+        summary: summary(&row)?,
+        attempts: attempts
+            .iter()
+            .map(|row| attempt(&name, row))
+            .collect::<Result<_, _>>()?,
+        payload: Reader::new("events", &name, &row).get("payload")?,
+    }))
+}
+
+fn attempt(key: &str, row: &SqliteRow) -> Result<Attempt, StoreError> {
+    let reader = Reader::new("event_attempts", key, row);
+    Ok(Attempt {
+        attempt: reader.count("attempt")?,
+        at: reader.time("at")?,
+        trigger: reader.get("trigger")?,
+        state: reader.parse("state", EventState::parse)?,
+        outcome: reader.get("outcome")?,
+        error: reader.get("error")?,
+    })
+}
+
+/// How many events there are by source and state.
+pub(super) async fn count(readers: &SqlitePool) -> Result<Vec<StateCount>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT source, state, COUNT(*) AS events, SUM(deliveries) AS deliveries \
+         FROM events GROUP BY source, state ORDER BY source, state",
+    )
+    .fetch_all(readers)
+    .await
+    .map_err(unavailable("count events"))?;
+    rows.iter()
+        .map(|row| {
+            let reader = Reader::new("events", "a group", row);
+            Ok(StateCount {
+                source: reader.parse("source", SourceName::parse)?,
+                state: reader.parse("state", EventState::parse)?,
+                events: reader.count("events")?,
+                deliveries: reader.count("deliveries")?,
+            })
+        })
+        .collect()
+}
+
+/// Which of these events the ledger knows.
+pub(super) async fn known(
+    readers: &SqlitePool,
+    keys: &[EventKey],
+) -> Result<Vec<EventKey>, StoreError> {
+    let pairs: Vec<[&str; 2]> = keys
+        .iter()
+        .map(|key| [key.source.as_str(), key.id.as_str()])
+        .collect();
+    let rows = sqlx::query(
+        "SELECT e.source, e.event_id FROM json_each(?) AS wanted \
+         JOIN events AS e ON e.source = wanted.value ->> 0 AND e.event_id = wanted.value ->> 1",
+    )
+    .bind(serde_json::json!(pairs).to_string())
+    .fetch_all(readers)
+    .await
+    .map_err(unavailable("look events up"))?;
+    rows.iter().map(read_key).collect()
+}

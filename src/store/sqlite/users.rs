@@ -1,0 +1,125 @@
+//! `users` and `user_tombstones`.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::super::fold::users::{KnownUser, UserFold};
+use super::apply::ApplyError;
+use super::rows::{Reader, json_list};
+use crate::model::time::Timestamp;
+use crate::model::user::{Revision, User, UserId};
+
+/// Rows in one INSERT; 21 values each, far below SQLite's limit of 32,766.
+const ROWS: usize = 128;
+
+/// What the mirror knows of these users.
+pub(super) async fn known(
+    connection: &mut SqliteConnection,
+    ids: &HashSet<&UserId>,
+) -> Result<HashMap<UserId, KnownUser>, ApplyError> {
+    let rows = sqlx::query(
+        "SELECT wanted.value AS id, u.revision, t.deleted_at \
+         FROM json_each(?) AS wanted \
+         LEFT JOIN users AS u ON u.id = wanted.value \
+         LEFT JOIN user_tombstones AS t ON t.id = wanted.value",
+    )
+    .bind(json_list(ids.iter().map(|id| id.as_str())))
+    .fetch_all(connection)
+    .await?;
+    let mut known = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let reader = Reader::new("users", "", row);
+        let id = reader.parse("id", UserId::parse)?;
+        let reader = Reader::new("users", id.as_str(), row);
+        let user = KnownUser {
+            revision: reader
+                .get::<Option<String>>("revision")?
+                .map(Revision::from_stored),
+            deleted_at: reader.optional_time("deleted_at")?,
+        };
+        known.insert(id, user);
+    }
+    Ok(known)
+}
+
+/// Writes what the batch does to users.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    fold: &UserFold<'_>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let mirrored: Vec<&User> = fold.mirrored.values().copied().collect();
+    for users in mirrored.chunks(ROWS) {
+        upsert(connection, users, now).await?;
+    }
+    for (id, deleted_at) in &fold.deleted {
+        sqlx::query("DELETE FROM users WHERE id = ?")
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query(
+            "INSERT INTO user_tombstones (id, deleted_at) VALUES (?, ?) \
+             ON CONFLICT (id) DO UPDATE SET deleted_at = MIN(deleted_at, excluded.deleted_at)",
+        )
+        .bind(id.as_str())
+        .bind(deleted_at.to_string())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The fold has decided already; the guard in the statement holds for whoever else may write.
+async fn upsert(
+    connection: &mut SqliteConnection,
+    users: &[&User],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let now = now.to_string();
+    QueryBuilder::<Sqlite>::new(
+        "INSERT INTO users (id, external_id, email, email_verified, phone, username, first_name, \
+         last_name, image_url, locale, banned, locked, public_metadata, private_metadata, \
+         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at) ",
+    )
+    .push_values(users, |mut row, user| {
+        row.push_bind(user.id.as_str())
+            .push_bind(user.external_id.as_deref())
+            .push_bind(user.email.as_deref())
+            .push_bind(user.email_verified)
+            .push_bind(user.phone.as_deref())
+            .push_bind(user.username.as_deref())
+            .push_bind(user.first_name.as_deref())
+            .push_bind(user.last_name.as_deref())
+            .push_bind(user.image_url.as_deref())
+            .push_bind(user.locale.as_deref())
+            .push_bind(user.banned)
+            .push_bind(user.locked)
+            .push_bind(user.public_metadata.as_str())
+            .push_bind(user.private_metadata.as_str())
+            .push_bind(user.unsafe_metadata.as_str())
+            .push_bind(user.created_at.map(|time| time.to_string()))
+            .push_bind(user.updated_at.to_string())
+            .push_bind(user.last_sign_in_at.map(|time| time.to_string()))
+            .push_bind(user.data.as_str())
+            .push_bind(user.revision.as_str())
+            .push_bind(now.clone());
+    })
+    .push(
+        " ON CONFLICT (id) DO UPDATE SET external_id = excluded.external_id, \
+         email = excluded.email, email_verified = excluded.email_verified, \
+         phone = excluded.phone, username = excluded.username, \
+         first_name = excluded.first_name, last_name = excluded.last_name, \
+         image_url = excluded.image_url, locale = excluded.locale, banned = excluded.banned, \
+         locked = excluded.locked, public_metadata = excluded.public_metadata, \
+         private_metadata = excluded.private_metadata, \
+         unsafe_metadata = excluded.unsafe_metadata, created_at = excluded.created_at, \
+         updated_at = excluded.updated_at, last_sign_in_at = excluded.last_sign_in_at, \
+         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at \
+         WHERE excluded.revision > users.revision",
+    )
+    .build()
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What to do about an event, before it meets the database.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::handlers;
+use crate::model::changes::{Decision, Failure, Planned};
+use crate::model::event::Event;
+use crate::model::source::Sources;
+
+/// Asks the handlers of the event's provider. A handler that panics fails this event alone.
+pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
+    let Some(provider) = sources.provider_of(&event.key.source) else {
+        let failure = Failure::new(
+            "source_unknown",
+            event.key.source.as_str(),
+            &event.event_type,
+            format!(
+                "no source named {} is configured: configure it again and replay the event",
+                event.key.source
+            ),
+        );
+        return Planned {
+            subject: None,
+            keep_payload: true,
+            decision: Decision::Fail(failure),
+            event,
+        };
+    };
+    // Handlers are pure: there is no state that a panic could leave half-changed.
+    let plan = catch_unwind(AssertUnwindSafe(|| handlers::plan(provider, &event)));
+    match plan {
+        Ok(plan) => Planned {
+            subject: plan.subject,
+            keep_payload: plan.keep_payload,
+            decision: match plan.result {
+                Ok(changes) => Decision::Apply(changes),
+                Err(error) => Decision::Fail(error.into_failure(provider, &event.event_type)),
+            },
+            event,
+        },
+        Err(_) => Planned {
+            subject: None,
+            keep_payload: true,
+            decision: Decision::Fail(Failure::new(
+                "handler_panicked",
+                provider.as_str(),
+                &event.event_type,
+                "the handler panicked: this is a defect of hookmirror, please report it".to_owned(),
+            )),
+            event,
+        },
+    }
+}

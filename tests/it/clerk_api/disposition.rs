@@ -1,0 +1,42 @@
+//! What is done after each kind of failure, as one table.
+
+use std::time::Duration;
+
+use hookmirror::clerk_api::{ClerkApiError, Disposition};
+
+#[test]
+fn every_failure_has_its_disposition() {
+    let wait = Some(Duration::from_secs(7));
+    let table = [
+        (400, Disposition::Park),
+        (401, Disposition::KeyRefused),
+        (402, Disposition::Park),
+        (403, Disposition::KeyRefused),
+        (404, Disposition::UserGone),
+        (408, Disposition::Retry),
+        (409, Disposition::Retry),
+        (422, Disposition::Park),
+        (425, Disposition::Retry),
+        (429, Disposition::Throttled(wait)),
+        (302, Disposition::Park),
+        (500, Disposition::Retry),
+        (503, Disposition::Retry),
+        (599, Disposition::Retry),
+    ];
+    for (status, expected) in table {
+        let error = ClerkApiError::Answered {
+            status,
+            code: "no_code".to_owned(),
+            retry_after: wait,
+        };
+        assert_eq!(error.disposition(), expected, "status {status}");
+    }
+    assert_eq!(
+        ClerkApiError::NoAnswer("cut".into()).disposition(),
+        Disposition::Retry
+    );
+    assert_eq!(
+        ClerkApiError::Unaddressable.disposition(),
+        Disposition::Park
+    );
+}

@@ -1,0 +1,61 @@
+//! What each event asks of the mirror.
+
+use hookmirror::handlers::{HandlerError, Plan, plan};
+use hookmirror::model::changes::{Changes, Failure};
+use hookmirror::model::event::EventType;
+use hookmirror::model::payment::CheckoutSession;
+use hookmirror::model::source::Provider;
+use hookmirror::model::user::User;
+use serde_json::Value;
+
+use crate::fixtures::{self, event};
+
+mod checkout;
+mod every_fixture;
+mod hostile;
+mod subject;
+mod user;
+
+fn plan_of(provider: Provider, event_type: &str, body: &Value) -> Plan {
+    plan(provider, &event(provider, event_type, body.to_string()))
+}
+
+/// The fixture of a type with one place set to another value, or removed.
+fn changed(provider: Provider, event_type: &str, pointer: &str, to: Option<Value>) -> Value {
+    let mut body = fixtures::json(provider.as_str(), event_type);
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match to {
+        Some(value) => parent.insert(name.to_owned(), value),
+        None => parent.remove(name),
+    };
+    body
+}
+
+fn mirrored(plan: Plan) -> User {
+    match plan.result.unwrap() {
+        Changes::MirrorUser(user) => *user,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn recorded(plan: Plan) -> CheckoutSession {
+    match plan.result.unwrap() {
+        Changes::RecordCheckout(session) => *session,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Kind and place of a failure.
+fn blamed(plan: Plan) -> (&'static str, Option<String>) {
+    let error = plan.result.unwrap_err();
+    (error.kind(), error.place().map(str::to_owned))
+}
+
+fn invalid(place: &str) -> (&'static str, Option<String>) {
+    ("payload_invalid", Some(place.to_owned()))
+}
+
+fn failure(provider: Provider, event_type: &str, error: HandlerError) -> Failure {
+    error.into_failure(provider, &EventType::parse(event_type).unwrap())
+}
