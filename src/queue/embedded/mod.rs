@@ -39,7 +39,6 @@ pub struct EmbeddedQueue {
     publisher: EmbeddedPublisher,
     handout: Arc<Handout>,
     writer: JoinHandle<()>,
-    _lock: File,
 }
 
 impl EmbeddedQueue {
@@ -67,19 +66,18 @@ impl EmbeddedQueue {
             .await
             .map_err(broken)?;
         schema::migrate(&mut connection).await.map_err(broken)?;
-        let reading = SqliteConnection::connect_with(&options.read_only(true))
+        let reading = SqliteConnection::connect_with(&options.clone().read_only(true))
             .await
             .map_err(broken)?;
 
         let arrivals = Arc::new(Notify::new());
-        let (writer, publisher) = Writer::new(connection, Arc::clone(&arrivals))
+        let (writer, publisher) = Writer::new(options, connection, lock, Arc::clone(&arrivals))
             .await
             .map_err(broken)?;
         Ok(Self {
             handout: Arc::new(Handout::new(Cursor::new(reading), arrivals)),
             publisher,
             writer: tokio::spawn(writer.run()),
-            _lock: lock,
         })
     }
 

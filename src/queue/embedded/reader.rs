@@ -1,14 +1,14 @@
 //! Handing events out, and taking them back.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use tokio::sync::Notify;
 
-use super::writer::EmbeddedPublisher;
+use super::writer::{EmbeddedPublisher, OrderError};
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
@@ -33,10 +33,7 @@ impl Handout {
     }
 
     fn give_back(&self, seqs: &[i64]) {
-        self.returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(seqs);
+        self.returned().extend(seqs);
         self.arrivals.notify_waiters();
     }
 
@@ -44,23 +41,26 @@ impl Handout {
     /// on this future loses nothing.
     async fn ready(&self, max: usize) -> Result<Vec<(i64, Event)>, sqlx::Error> {
         let mut cursor = self.cursor.lock().await;
-        let returned: Vec<i64> = self
-            .returned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .take(max)
-            .collect();
-        if returned.is_empty() {
-            return cursor.read_on(max).await;
+        loop {
+            let returned: Vec<i64> = self.returned().iter().copied().take(max).collect();
+            if returned.is_empty() {
+                return cursor.read_on(max).await;
+            }
+            let events = cursor.read_again(&returned).await?;
+            let mut still_returned = self.returned();
+            for seq in &returned {
+                still_returned.remove(seq);
+            }
+            // Whoever stopped waiting for an acknowledgement handed back what is removed all the
+            // same; what came after it is ready nonetheless.
+            if !events.is_empty() {
+                return Ok(events);
+            }
         }
-        let events = cursor.read_again(&returned).await?;
-        let mut still_returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
-        for seq in &returned {
-            still_returned.remove(seq);
-        }
-        Ok(events)
+    }
+
+    fn returned(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,6 +161,9 @@ impl Consumer for EmbeddedConsumer {
             let arrival = self.handout.arrivals.notified();
             tokio::pin!(arrival);
             arrival.as_mut().enable();
+            if self.publisher.is_closed() {
+                return Err(ConsumeError(OrderError::Closed.into()));
+            }
 
             let ready = self
                 .handout
@@ -168,7 +171,10 @@ impl Consumer for EmbeddedConsumer {
                 .await
                 .map_err(|error| ConsumeError(error.into()))?;
             if ready.is_empty() {
-                arrival.await;
+                tokio::select! {
+                    () = arrival => {}
+                    () = self.publisher.closed() => {}
+                }
                 continue;
             }
             let (seqs, events) = ready.into_iter().unzip();

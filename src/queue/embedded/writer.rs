@@ -1,8 +1,10 @@
 //! The one writer: whatever is waiting becomes one transaction.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +30,11 @@ type Done = oneshot::Sender<Result<(), Arc<sqlx::Error>>>;
 
 /// Owns the connection that writes.
 pub(super) struct Writer {
-    connection: SqliteConnection,
+    options: SqliteConnectOptions,
+    /// `None` after a failure, until the next commit opens the file anew.
+    connection: Option<SqliteConnection>,
+    /// Held as long as anything may still be written.
+    _lock: File,
     orders: mpsc::Receiver<Order>,
     closing: CancellationToken,
     arrivals: Arc<Notify>,
@@ -39,7 +45,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn new(
+        options: SqliteConnectOptions,
         mut connection: SqliteConnection,
+        lock: File,
         arrivals: Arc<Notify>,
     ) -> Result<(Self, EmbeddedPublisher), sqlx::Error> {
         let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM messages")
@@ -52,7 +60,9 @@ impl Writer {
             closing: closing.clone(),
         };
         let writer = Self {
-            connection,
+            options,
+            connection: Some(connection),
+            _lock: lock,
             orders,
             closing,
             arrivals,
@@ -90,28 +100,37 @@ impl Writer {
                 self.arrivals.notify_waiters();
             }
         }
-        if let Err(error) = self.connection.close().await {
+        let Some(connection) = self.connection else {
+            return;
+        };
+        if let Err(error) = connection.close().await {
             tracing::warn!(error = %error, "the queue's file was not closed cleanly");
         }
     }
 
     async fn commit(&mut self, group: &[Order]) -> Result<(), sqlx::Error> {
-        let mut next_seq = self.next_seq;
         let mut events = Vec::new();
         let mut removed = Vec::new();
         let mut checked = false;
         for order in group {
             match order {
                 Order::Add { event, .. } => {
-                    events.push((next_seq, event));
-                    next_seq += 1;
+                    // Not given out again if the commit fails: it may have happened all the same.
+                    events.push((self.next_seq, event));
+                    self.next_seq += 1;
                 }
                 Order::Remove { seqs, .. } => removed.extend(seqs),
                 Order::Check { .. } => checked = true,
             }
         }
 
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        // SQLite ends a transaction by itself when the disk is full or failing, and the driver goes
+        // on to count it as open, for good. So a connection does not outlive a failure.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options).await?,
+        };
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for rows in events.chunks(ROWS) {
             insert(&mut transaction, rows).await?;
         }
@@ -124,7 +143,7 @@ impl Writer {
                 .await?;
         }
         transaction.commit().await?;
-        self.next_seq = next_seq;
+        self.connection = Some(connection);
         Ok(())
     }
 }
@@ -171,6 +190,14 @@ impl EmbeddedPublisher {
         self.closing.cancel();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    pub(super) async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+
     async fn order(&self, make: impl FnOnce(Done) -> Order + Send) -> Result<(), OrderError> {
         let (done, answer) = oneshot::channel();
         self.orders
@@ -208,7 +235,7 @@ impl Publisher for EmbeddedPublisher {
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
-enum OrderError {
+pub(super) enum OrderError {
     /// The queue is closed, or its writer died.
     #[error("the embedded queue is closed")]
     Closed,
