@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::fold::payments::PaymentFold;
@@ -16,29 +17,30 @@ use crate::model::user::{User, UserId};
 
 /// The kind of failure of an event whose values the database refuses.
 const DATA_REFUSED: &str = "data_refused";
+/// The kind of failure of an event that meets a stored row which this program did not write.
+const ROW_DAMAGED: &str = "row_damaged";
 
-/// Applies a batch. If the database refuses a value, nothing of the attempt is kept and the batch
-/// is halved until the event is alone with its error, which is then what is recorded.
+/// Applies a batch in one transaction. If an event cannot be applied, nothing of the attempt is kept
+/// and the batch is halved until the event is alone with its error, which is then what is recorded.
 pub(super) async fn apply(
     store: &SqliteStore,
     batch: &[Planned],
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
+    let mut transaction = store.begin("begin to apply a batch").await?;
     let mut applied = Vec::with_capacity(batch.len());
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        match attempt(store, part, now).await {
+        match attempt(&mut transaction, part, now).await {
             Ok(done) => applied.extend(done),
             Err(ApplyError::Store(error)) => return Err(error),
-            Err(ApplyError::Data(error)) => match part {
-                [refused] => {
-                    let failed = [fail(refused, &error)];
-                    match attempt(store, &failed, now).await {
+            Err(ApplyError::Event(problem)) => match part {
+                [culprit] => {
+                    let failed = [fail(culprit, &problem)];
+                    match attempt(&mut transaction, &failed, now).await {
                         Ok(done) => applied.extend(done),
                         Err(ApplyError::Store(error)) => return Err(error),
-                        Err(ApplyError::Data(error)) => {
-                            return Err(unavailable("record a failed event")(error));
-                        }
+                        Err(ApplyError::Event(problem)) => return Err(unrecorded(problem)),
                     }
                 }
                 _ => {
@@ -49,42 +51,72 @@ pub(super) async fn apply(
             },
         }
     }
+    transaction
+        .commit()
+        .await
+        .map_err(unavailable("commit a batch"))?;
     Ok(applied)
 }
 
-/// The same event with the database's refusal as its decision. SQLite names constraints and
-/// columns, not values.
-fn fail(planned: &Planned, error: &sqlx::Error) -> Planned {
-    let message = format!("the database refuses a value: {error}");
+/// The same event with its problem as the decision.
+fn fail(planned: &Planned, problem: &Problem) -> Planned {
     Planned {
         decision: Decision::Fail(Failure::new(
-            DATA_REFUSED,
-            &error.to_string(),
+            problem.kind,
+            &problem.place,
             &planned.event.event_type,
-            message,
+            problem.message.clone(),
         )),
         ..planned.clone()
     }
 }
 
+fn unrecorded(problem: Problem) -> StoreError {
+    StoreError::Unavailable {
+        action: "record a failed event",
+        source: problem.message.into(),
+    }
+}
+
 /// How an attempt to apply can go wrong.
 pub(super) enum ApplyError {
-    /// A value of some event is refused; would be refused again.
-    Data(sqlx::Error),
+    /// An event of the batch cannot be applied, and could not be alone.
+    Event(Problem),
     /// Anything else.
     Store(StoreError),
 }
 
+/// What stands between an event and the database.
+pub(super) struct Problem {
+    kind: &'static str,
+    /// The same for every event with this problem.
+    place: String,
+    message: String,
+}
+
 impl From<StoreError> for ApplyError {
+    /// A row that was damaged by hand is in the way of the events about it, and of no other.
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::Inconsistent { table, column, .. } => Self::Event(Problem {
+                kind: ROW_DAMAGED,
+                place: format!("{table}.{column}"),
+                message: error.to_string(),
+            }),
+            error => Self::Store(error),
+        }
     }
 }
 
 impl From<sqlx::Error> for ApplyError {
+    /// SQLite names constraints and columns, not values.
     fn from(error: sqlx::Error) -> Self {
         if is_refusal(&error) {
-            Self::Data(error)
+            Self::Event(Problem {
+                kind: DATA_REFUSED,
+                place: error.to_string(),
+                message: format!("the database refuses a value: {error}"),
+            })
         } else {
             Self::Store(unavailable("apply a batch")(error))
         }
@@ -100,13 +132,14 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     extended.is_some_and(|code| matches!(code & 0xff, 18..=20))
 }
 
+/// Applies a part of a batch, or leaves no trace of it.
 async fn attempt(
-    store: &SqliteStore,
+    transaction: &mut SqliteConnection,
     batch: &[Planned],
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
-    let mut transaction = store.begin("begin to apply a batch").await?;
-    let heads = ledger::heads(&mut transaction, batch).await?;
+    let mut savepoint = transaction.begin().await?;
+    let heads = ledger::heads(&mut savepoint, batch).await?;
     let groups = group(batch, &heads);
     let mut outcomes = vec![Outcome::Duplicate; groups.len()];
 
@@ -118,11 +151,11 @@ async fn attempt(
         }
     }
     // Payments first: users that come into being wake what waits for them at Clerk.
-    let released = apply_payments(&mut transaction, &groups, &mut outcomes, now).await?;
-    apply_users(&mut transaction, &groups, &mut outcomes, now).await?;
-    ledger::write(&mut transaction, &groups, &outcomes, now).await?;
-    ledger::release(&mut transaction, &released, now).await?;
-    transaction.commit().await?;
+    let released = apply_payments(&mut savepoint, &groups, &mut outcomes, now).await?;
+    apply_users(&mut savepoint, &groups, &mut outcomes, now).await?;
+    ledger::write(&mut savepoint, &groups, &outcomes, now).await?;
+    ledger::release(&mut savepoint, &released, now).await?;
+    savepoint.commit().await?;
 
     Ok(answers(batch, &groups, &outcomes))
 }

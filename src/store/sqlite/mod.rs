@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
@@ -92,6 +92,11 @@ impl SqliteStore {
                 .max_connections(1)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // SQLite ends a transaction by itself when the disk is full or failing, and the
+                // driver goes on to count it as open: such a connection could never begin another.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                })
                 .connect_with(options.clone())
                 .await?;
             let readers = SqlitePoolOptions::new()
