@@ -108,8 +108,9 @@ impl Worker {
                 return Err(WorkError::Store(error));
             }
         };
-        delivery.ack().await.map_err(WorkError::Queue)?;
+        // Before the acknowledgement: should that fail, the events come back as mere duplicates.
         self.report(&planned, &applied);
+        delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
     }
 
