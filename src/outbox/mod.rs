@@ -35,8 +35,16 @@ const CONCURRENCY: usize = 8;
 const LEASE: Duration = Duration::from_secs(60);
 /// How long an idle dispatcher sleeps at most: another process may have written to the outbox.
 const IDLE: Duration = Duration::from_secs(1);
+/// A call is not begun with less than this left of its lease: it could arrive after another
+/// dispatcher's newer state and undo it, with nobody the wiser.
+const TIME_TO_CALL: Duration = Duration::from_secs(20);
 /// How long to send nothing when Clerk throttles without saying how long.
 const THROTTLED: Duration = Duration::from_secs(10);
+/// The least pause when Clerk throttles. `Retry-After: 0` must not make us spin.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause that Clerk can ask for. Its limits are per ten seconds; a proxy or a wrong
+/// clock on the other side must not silence us for days.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Delivers what the outbox holds.
 #[derive(Debug)]
@@ -76,14 +84,14 @@ impl Dispatcher {
     pub async fn run(self, bell: Arc<Notify>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let wait = match self.round().await {
+            // Only an idle dispatcher listens to the bell; a pause is kept whoever rings.
+            let pause = match self.round().await {
                 Ok(round) => {
                     failures = 0;
-                    match round.pause {
-                        Some(pause) => pause,
-                        None if round.leased > 0 => continue,
-                        None => self.until_next_due().await,
+                    if round.pause.is_none() && round.leased > 0 {
+                        continue;
                     }
+                    round.pause
                 }
                 Err(error) => {
                     failures += 1;
@@ -91,18 +99,21 @@ impl Dispatcher {
                         error = %ErrorChain(&error),
                         "delivery to Clerk pauses; what is due stays in the outbox"
                     );
-                    self.backoff.delay(failures)
+                    Some(self.backoff.delay(failures))
                 }
             };
-            let sleep = tokio::time::sleep(wait);
-            if wait <= IDLE && failures == 0 {
-                tokio::select! {
-                    () = sleep => {}
-                    () = bell.notified() => {}
-                    () = stop.cancelled() => {}
+            match pause {
+                Some(pause) => {
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
-            } else {
-                stop.run_until_cancelled(sleep).await;
+                None => {
+                    let sleep = tokio::time::sleep(self.until_next_due().await);
+                    tokio::select! {
+                        () = sleep => {}
+                        () = bell.notified() => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
             }
         }
     }
@@ -114,11 +125,12 @@ impl Dispatcher {
     /// When the database cannot be used. Leases that were not settled run out by themselves.
     pub async fn round(&self) -> Result<Round, StoreError> {
         let now = self.clock.now();
-        let leases = self.store.lease_outbox(ROUND, now, now.plus(LEASE)).await?;
+        let until = now.plus(LEASE);
+        let leases = self.store.lease_outbox(ROUND, now, until).await?;
         let leased = leases.len();
         let stopped = CancellationToken::new();
         let results: Vec<Result<Option<Duration>, StoreError>> = stream::iter(leases)
-            .map(|lease| self.deliver(lease, &stopped))
+            .map(|lease| self.deliver(lease, until, &stopped))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -137,18 +149,25 @@ impl Dispatcher {
     async fn deliver(
         &self,
         lease: OutboxLease,
+        until: Timestamp,
         stopped: &CancellationToken,
     ) -> Result<Option<Duration>, StoreError> {
-        if stopped.is_cancelled() {
-            // An earlier answer of this round holds for everyone: give the lease back untried.
+        let now = self.clock.now();
+        let untried = if stopped.is_cancelled() {
+            // An earlier answer of this round holds for everyone.
+            Some("not sent: Clerk accepts nothing at the moment")
+        } else if until.since(now) < TIME_TO_CALL {
+            Some("not sent: the calls before it took too long")
+        } else {
+            None
+        };
+        if let Some(reason) = untried {
             let outcome = DeliveryOutcome::Retry {
-                at: self.clock.now(),
+                at: now,
                 charged: false,
-                error: "not sent: Clerk accepts nothing at the moment".to_owned(),
+                error: reason.to_owned(),
             };
-            self.store
-                .settle_outbox(&lease, &outcome, self.clock.now())
-                .await?;
+            self.store.settle_outbox(&lease, &outcome, now).await?;
             return Ok(None);
         }
         let result = self
@@ -174,7 +193,7 @@ impl Dispatcher {
 
     fn pause(&self, disposition: Disposition) -> Option<Duration> {
         match disposition {
-            Disposition::Throttled(Some(pause)) => Some(pause),
+            Disposition::Throttled(Some(pause)) => Some(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)),
             Disposition::Throttled(None) => Some(THROTTLED),
             Disposition::KeyRefused => Some(self.backoff.longest),
             Disposition::Retry | Disposition::UserGone | Disposition::Park => None,
