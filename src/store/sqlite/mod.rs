@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
@@ -128,25 +128,40 @@ impl SqliteStore {
             .await
             .map_err(unavailable(action))
     }
+}
 
-    async fn applied_versions(&self) -> Result<HashSet<i64>, StoreError> {
-        let action = "read which migrations it has";
-        let known: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-        )
-        .fetch_one(&self.writer)
-        .await
-        .map_err(unavailable(action))?;
-        if known == 0 {
-            return Ok(HashSet::new());
-        }
-        let versions: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-                .fetch_all(&self.writer)
-                .await
-                .map_err(unavailable(action))?;
-        Ok(versions.into_iter().collect())
+/// Migrations that are not applied yet, by name.
+async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let action = "read which migrations it has";
+    let known: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable(action))?;
+    let applied: HashSet<i64> = if known == 0 {
+        HashSet::new()
+    } else {
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+            .fetch_all(connection)
+            .await
+            .map_err(unavailable(action))?
+            .into_iter()
+            .collect()
+    };
+    let known = migrate::sqlite();
+    if let Some(newer) = applied
+        .iter()
+        .find(|version| !known.version_exists(**version))
+    {
+        return Err(StoreError::Schema(
+            format!("migration {newer} was applied by a newer version of this program").into(),
+        ));
     }
+    Ok(known
+        .iter()
+        .filter(|migration| !applied.contains(&migration.version))
+        .map(migrate::name)
+        .collect())
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -231,29 +246,28 @@ impl Store for SqliteStore {
     }
 
     async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        let pending = self.pending_migrations().await?;
+        // All in one transaction: of processes that start together, one finds nothing left to do.
+        let mut transaction = self.begin("begin to migrate").await?;
+        let pending = pending(&mut transaction).await?;
+        // `run` itself cannot be awaited in a future that must be `Send` (sqlx, "implementation of
+        // `Acquire` is not general enough"); this is what it calls.
         migrate::sqlite()
-            .run(&self.writer)
+            .run_direct(None, &mut *transaction, false)
             .await
             .map_err(|error| StoreError::Schema(error.into()))?;
+        transaction
+            .commit()
+            .await
+            .map_err(unavailable("commit its migrations"))?;
         Ok(pending)
     }
 
     async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let applied = self.applied_versions().await?;
-        let known = migrate::sqlite();
-        if let Some(newer) = applied
-            .iter()
-            .find(|version| !known.version_exists(**version))
-        {
-            return Err(StoreError::Schema(
-                format!("migration {newer} was applied by a newer version of this program").into(),
-            ));
-        }
-        Ok(known
-            .iter()
-            .filter(|migration| !applied.contains(&migration.version))
-            .map(migrate::name)
-            .collect())
+        let mut connection = self
+            .writer
+            .acquire()
+            .await
+            .map_err(unavailable("read which migrations it has"))?;
+        pending(&mut connection).await
     }
 }
