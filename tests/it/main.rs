@@ -14,5 +14,6 @@ mod model;
 mod provider;
 mod sender;
 mod shutdown;
+mod store;
 mod support;
 mod telemetry;

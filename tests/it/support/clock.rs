@@ -1,4 +1,7 @@
-//! A clock that stands still.
+//! Clocks that do as they are told.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use hookmirror::clock::Clock;
 use hookmirror::model::time::Timestamp;
@@ -10,5 +13,29 @@ pub(crate) struct FixedClock(pub(crate) Timestamp);
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         self.0
+    }
+}
+
+/// Moves only when a test moves it.
+#[derive(Debug)]
+pub(crate) struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub(crate) fn new(start: Timestamp) -> Self {
+        Self(AtomicI64::new(start.as_millis()))
+    }
+
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.set(self.now().plus(by));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 }

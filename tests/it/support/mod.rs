@@ -1,4 +1,8 @@
-//! What tests share: fakes for the seams.
+//! What tests share: fakes for the seams, faults for the real things, and what events ask for.
 
+pub(crate) mod clerk;
 pub(crate) mod clock;
+pub(crate) mod directory;
+pub(crate) mod faults;
+pub(crate) mod given;
 pub(crate) mod publisher;

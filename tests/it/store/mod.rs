@@ -1,0 +1,154 @@
+//! What every database must do, and what is particular to each.
+//!
+//! A behaviour is a function of `&dyn Store`. [`suite`] turns each into a test on one engine, every
+//! test with a database of its own; a further engine is one further line at the end of this file.
+
+use std::sync::Arc;
+
+use hookmirror::model::changes::{Applied, Outcome, Planned};
+use hookmirror::model::ledger::{EventFilter, EventRecord, EventSummary, UserReport};
+use hookmirror::model::state::EventState;
+use hookmirror::store::Store;
+
+use crate::support::given::{at, key, user_id};
+
+mod failures;
+mod ledger;
+mod listing;
+mod outbox;
+mod payments;
+mod sqlite;
+mod users;
+
+macro_rules! suite {
+    ($engine:ident: $($area:ident: $($behaviour:ident)+;)+) => {
+        $(mod $area {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let database = super::super::$engine::fresh().await;
+                super::super::$area::$behaviour(&*database.store).await;
+            })+
+        })+
+    };
+}
+
+macro_rules! every_behaviour {
+    ($engine:ident) => {
+        suite! { $engine:
+            users:
+                the_newest_revision_wins_in_any_order_and_any_split
+                an_equal_revision_writes_nothing
+                a_tombstone_is_final
+                the_earliest_deletion_stands
+                every_column_comes_back_as_it_went_in
+                nul_characters_and_lone_surrogates_are_kept
+                nothing_is_known_of_a_stranger;
+            ledger:
+                a_later_delivery_of_a_settled_event_only_counts
+                deliveries_within_a_batch_count_as_one_attempt
+                the_same_id_of_another_source_is_another_event
+                a_failed_event_is_processed_again_by_a_later_delivery
+                a_payload_that_must_not_be_kept_is_not_kept
+                the_first_delivery_keeps_its_bytes_and_time
+                a_batch_of_more_rows_than_one_statement_takes_is_whole
+                an_empty_batch_is_nothing;
+            failures:
+                a_refused_value_fails_its_event_alone
+                a_batch_of_nothing_but_refused_values_is_recorded
+                metadata_too_deep_for_the_database_fails_its_event_alone
+                a_refused_event_fails_in_the_same_way_each_time;
+            listing:
+                each_filter_by_itself
+                filters_together
+                brackets_in_a_pattern_are_text
+                newest_first_and_no_more_than_the_limit
+                counts_are_by_source_and_state
+                known_events_are_told_from_unknown_ones;
+            payments:
+                a_named_user_is_entitled_before_being_mirrored
+                facts_of_one_session_join_in_any_order
+                a_customer_is_known_by_an_older_session
+                a_session_waits_for_its_user_and_is_released
+                every_event_of_a_released_session_is_released
+                an_older_session_takes_the_customer_over
+                an_expired_session_waits_for_nobody
+                the_mirror_is_the_same_for_every_order_of_payments;
+            outbox:
+                a_desired_state_is_leased_once_and_delivered
+                newer_desires_replace_older_ones
+                what_clerk_holds_already_is_not_sent
+                a_change_and_back_while_leased_is_sent_again
+                a_change_while_leased_waits_for_the_lease
+                a_lease_excludes_a_second_one_until_it_expires
+                a_late_settlement_under_a_lost_lease_is_ignored
+                a_charged_failure_counts_and_an_uncharged_one_does_not
+                a_new_desire_starts_without_failures
+                a_parked_entry_waits_for_a_new_desire
+                a_user_unknown_to_clerk_is_tried_again_once_mirrored
+                a_deletion_ends_delivery_for_good
+                a_payment_of_a_deleted_user_is_not_sent
+                the_longest_due_go_first_and_no_more_than_the_limit
+                undelivered_are_listed_oldest_change_first;
+        }
+    };
+}
+
+/// Applies a batch at a time.
+async fn apply(store: &dyn Store, now: i64, batch: &[Planned]) -> Vec<Applied> {
+    let applied = store.apply(batch, at(now)).await.unwrap();
+    let answered: Vec<_> = applied.iter().map(|applied| &applied.key).collect();
+    let asked: Vec<_> = batch.iter().map(|planned| &planned.event.key).collect();
+    assert_eq!(answered, asked, "one answer for each entry, in order");
+    applied
+}
+
+async fn outcomes(store: &dyn Store, now: i64, batch: &[Planned]) -> Vec<Outcome> {
+    let applied = apply(store, now, batch).await;
+    applied.iter().map(|applied| applied.outcome).collect()
+}
+
+async fn record_of(store: &dyn Store, event: &str) -> EventRecord {
+    store.find_event(&key(event)).await.unwrap().unwrap()
+}
+
+async fn state_of(store: &dyn Store, event: &str) -> EventState {
+    record_of(store, event).await.summary.state
+}
+
+async fn report(store: &dyn Store, user: &str) -> UserReport {
+    store.find_user(&user_id(user)).await.unwrap().unwrap()
+}
+
+async fn everything(store: &dyn Store) -> Vec<EventSummary> {
+    store
+        .list_events(&EventFilter::default(), 10_000)
+        .await
+        .unwrap()
+}
+
+/// A database that is there as long as the test that asked for it.
+struct Database {
+    store: Arc<dyn Store>,
+    _directory: tempfile::TempDir,
+}
+
+/// Every order of a few things.
+fn permutations<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for place in 0..of.len() {
+        let mut rest = of.to_vec();
+        let first = rest.remove(place);
+        for mut order in permutations(&rest) {
+            order.insert(0, first.clone());
+            all.push(order);
+        }
+    }
+    all
+}
+
+mod on_sqlite {
+    every_behaviour!(sqlite);
+}

@@ -1,0 +1,81 @@
+//! From no schema to the one that this version knows.
+
+use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::store::{Store, StoreError};
+
+use super::{FILE, execute, open, stranger};
+use crate::store::apply;
+use crate::support::directory::directory;
+use crate::support::given::{mirror, user};
+
+const ALL: [&str; 4] = ["0001_users", "0002_ledger", "0003_payments", "0004_outbox"];
+
+#[tokio::test]
+async fn a_fresh_file_gets_all_of_them_once() {
+    let directory = directory();
+    let store = open(&directory).await;
+    assert_eq!(store.pending_migrations().await.unwrap(), ALL);
+    assert_eq!(store.migrate().await.unwrap(), ALL);
+    assert!(store.pending_migrations().await.unwrap().is_empty());
+
+    apply(&store, 0, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
+    assert!(store.migrate().await.unwrap().is_empty());
+    assert_eq!(super::super::everything(&store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_version_is_refused_and_left_alone() {
+    let directory = directory();
+    let store = open(&directory).await;
+    store.migrate().await.unwrap();
+    let mut stranger = stranger(directory.path()).await;
+    execute(
+        &mut stranger,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'from the future', TRUE, x'00', 1)",
+    )
+    .await;
+
+    let error = store.pending_migrations().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_migration_that_was_edited_later_is_refused() {
+    let directory = directory();
+    let store = open(&directory).await;
+    store.migrate().await.unwrap();
+    let mut stranger = stranger(directory.path()).await;
+    execute(
+        &mut stranger,
+        "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
+    )
+    .await;
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn processes_that_start_together_both_find_the_schema() {
+    for _ in 0..5 {
+        let directory = directory();
+        let (one, other) = (open(&directory).await, open(&directory).await);
+        let (first, second) = tokio::join!(one.migrate(), other.migrate());
+        first.unwrap();
+        second.unwrap();
+        assert!(one.pending_migrations().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_not_made_by_looking() {
+    let directory = directory();
+    let path = directory.path().join("deeper").join(FILE);
+    assert!(SqliteStore::open_existing(&path).await.unwrap().is_none());
+    assert!(!path.parent().unwrap().exists());
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let found = SqliteStore::open_existing(&path).await.unwrap();
+    assert_eq!(found.unwrap().pending_migrations().await.unwrap(), ALL);
+}
