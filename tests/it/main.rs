@@ -12,6 +12,7 @@ mod handlers;
 mod ingress;
 mod model;
 mod provider;
+mod queue;
 mod sender;
 mod shutdown;
 mod store;

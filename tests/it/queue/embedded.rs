@@ -1,0 +1,254 @@
+//! What is particular to the queue in a file.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+use hookmirror::queue::embedded::{EmbeddedQueue, OpenError, inspect};
+use hookmirror::queue::{Consumer, Publisher};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::{Engine, assert_empty, drain, event, numbers, publish, take};
+use crate::support::directory::directory;
+use crate::support::given::{at, key};
+
+/// A queue in a directory of its own.
+pub(super) struct Embedded {
+    queue: EmbeddedQueue,
+    directory: TempDir,
+}
+
+impl Engine for Embedded {
+    async fn fresh() -> Self {
+        let directory = directory();
+        let queue = EmbeddedQueue::open(directory.path()).await.unwrap();
+        Self { queue, directory }
+    }
+
+    async fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::new(self.queue.publisher())
+    }
+
+    async fn consumer(&self) -> Box<dyn Consumer> {
+        Box::new(self.queue.consumer())
+    }
+
+    async fn reopened(self) -> Self {
+        self.queue.close().await;
+        let queue = EmbeddedQueue::open(self.directory.path()).await.unwrap();
+        Self { queue, ..self }
+    }
+}
+
+/// Somebody else's connection to the same file.
+async fn stranger(directory: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(directory.join("queue.db"));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+/// Transactions in the write-ahead log: frames that say how large the database is after them
+/// (SQLite, "WAL-mode file format"). Exact as long as the log has not begun anew.
+fn commits(directory: &Path) -> usize {
+    let log = fs::read(directory.join("queue.db-wal")).unwrap();
+    let word = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let page_size = usize::try_from(word(&log[8..12])).unwrap();
+    let salt = &log[16..24];
+    log[32..]
+        .chunks_exact(24 + page_size)
+        .take_while(|frame| &frame[8..16] == salt)
+        .filter(|frame| word(&frame[4..8]) != 0)
+        .count()
+}
+
+#[tokio::test]
+async fn events_that_come_together_share_a_commit() {
+    let embedded = Embedded::fresh().await;
+    let publisher = embedded.publisher().await;
+    let directory = embedded.directory.path();
+
+    let before = commits(directory);
+    publish(&*publisher, 0..10).await;
+    assert_eq!(
+        commits(directory) - before,
+        10,
+        "each had to be durable alone"
+    );
+
+    let before = commits(directory);
+    let together = (10..522).map(|number| {
+        let event = event(format!("evt_{number}"));
+        let publisher = &publisher;
+        async move { publisher.publish(event).await }
+    });
+    for confirmed in join_all(together).await {
+        let _ = confirmed.unwrap();
+    }
+    let commits = commits(directory) - before;
+    assert!((1..=8).contains(&commits), "{commits} for 512 events");
+    let mut consumer = embedded.consumer().await;
+    assert_eq!(drain(&mut *consumer, 522).await.len(), 522);
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_until_the_first_is_closed() {
+    let directory = directory();
+    let queue = EmbeddedQueue::open(directory.path()).await.unwrap();
+    let error = EmbeddedQueue::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
+    // The refused attempt took nothing away from the holder.
+    publish(&queue.publisher(), [1]).await;
+    queue.close().await;
+    EmbeddedQueue::open(directory.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_queue_is_in_use_as_long_as_anything_may_be_written() {
+    let directory = directory();
+    let queue = EmbeddedQueue::open(directory.path()).await.unwrap();
+    let publisher = queue.publisher();
+    drop(queue);
+    publish(&publisher, [1]).await;
+    let error = EmbeddedQueue::open(directory.path()).await.unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
+    let embedded = Embedded::fresh().await;
+    let publisher = embedded.publisher().await;
+    let mut consumer = embedded.consumer().await;
+    let mut publishing: Vec<_> = (0..50)
+        .map(|number| publisher.publish(event(format!("evt_{number}"))))
+        .collect();
+    for accepted in &mut publishing {
+        assert!(poll!(accepted).is_pending());
+    }
+    let Embedded { queue, directory } = embedded;
+    queue.close().await;
+    for confirmed in join_all(publishing).await {
+        let _ = confirmed.unwrap();
+    }
+    assert!(publisher.publish(event("evt_50")).await.is_err());
+    assert!(publisher.ready().await.is_err());
+    assert!(consumer.take(1).await.is_err());
+
+    let queue = EmbeddedQueue::open(directory.path()).await.unwrap();
+    let drained = drain(&mut queue.consumer(), 50).await;
+    assert_eq!(drained, Vec::from_iter(0..50));
+}
+
+#[tokio::test]
+async fn closing_wakes_whoever_waits_for_events() {
+    let embedded = Embedded::fresh().await;
+    let mut consumer = embedded.consumer().await;
+    let mut taking = consumer.take(1);
+    assert!(poll!(&mut taking).is_pending());
+    embedded.queue.close().await;
+    let ended = tokio::time::timeout(super::PATIENCE, taking).await;
+    assert!(ended.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_skipped_and_kept() {
+    let embedded = Embedded::fresh().await;
+    let publisher = embedded.publisher().await;
+    publish(&*publisher, 0..6).await;
+    let mut stranger = stranger(embedded.directory.path()).await;
+    for damage in [
+        "UPDATE messages SET source = 'No Such Name' WHERE event_id = 'evt_0'",
+        "UPDATE messages SET trigger = 'boredom' WHERE event_id = 'evt_2'",
+        "UPDATE messages SET event_type = '' WHERE event_id = 'evt_5'",
+    ] {
+        execute(&mut stranger, damage).await;
+    }
+    let mut consumer = embedded.consumer().await;
+    // One at a time, so that a batch of nothing but damage comes up.
+    let mut held = Vec::new();
+    for expected in [1, 3, 4] {
+        let batch = take(&mut *consumer, 1).await;
+        assert_eq!(numbers(&batch), [expected]);
+        held.push(batch.delivery);
+    }
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    assert_empty(&*publisher, &mut *consumer).await;
+    let waiting = inspect::waiting(embedded.directory.path()).await.unwrap();
+    assert_eq!(
+        waiting.messages, 3,
+        "what was skipped is still accounted for"
+    );
+}
+
+/// As with a full disk, SQLite ends the transaction by itself here.
+#[tokio::test]
+async fn a_failed_commit_confirms_nothing_and_is_recovered_from() {
+    let embedded = Embedded::fresh().await;
+    let publisher = embedded.publisher().await;
+    let mut consumer = embedded.consumer().await;
+    publish(&*publisher, 0..2).await;
+    let held = take(&mut *consumer, 1).await;
+    let mut stranger = stranger(embedded.directory.path()).await;
+    execute(
+        &mut stranger,
+        "CREATE TRIGGER full BEFORE INSERT ON messages \
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END; \
+         CREATE TRIGGER stuck BEFORE DELETE ON messages \
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END",
+    )
+    .await;
+    for _ in 0..3 {
+        assert!(publisher.publish(event("evt_9")).await.is_err());
+    }
+    assert!(held.delivery.ack().await.is_err());
+
+    execute(&mut stranger, "DROP TRIGGER full; DROP TRIGGER stuck").await;
+    publisher.ready().await.unwrap();
+    publish(&*publisher, 2..4).await;
+    assert_eq!(drain(&mut *consumer, 4).await, [0, 1, 2, 3]);
+    assert_empty(&*publisher, &mut *consumer).await;
+}
+
+#[tokio::test]
+async fn looking_in_from_outside_sees_what_waits() {
+    let nowhere = directory();
+    let nothing = inspect::waiting(&nowhere.path().join("deeper"))
+        .await
+        .unwrap();
+    assert_eq!(nothing.messages, 0);
+
+    let embedded = Embedded::fresh().await;
+    let path = embedded.directory.path().to_owned();
+    assert_eq!(inspect::waiting(&path).await.unwrap(), nothing);
+    let publisher = embedded.publisher().await;
+    for (id, seconds) in [("evt_1", 30), ("evt_2", 10), ("evt_1", 20)] {
+        let mut event = event(id);
+        event.received_at = at(seconds);
+        let _ = publisher.publish(event).await.unwrap();
+    }
+    let mut consumer = embedded.consumer().await;
+    let held = take(&mut *consumer, 10).await;
+    let mut waiting = inspect::waiting(&path).await.unwrap();
+    waiting.events.sort();
+    assert_eq!(waiting.messages, 3, "what is handed out still waits");
+    assert_eq!(waiting.oldest, Some(at(10)));
+    assert_eq!(waiting.events, [key("evt_1"), key("evt_2")]);
+
+    held.delivery.ack().await.unwrap();
+    assert_eq!(inspect::waiting(&path).await.unwrap(), nothing);
+    publish(&*publisher, [5]).await;
+    drop(consumer);
+    embedded.queue.close().await;
+    assert_eq!(inspect::waiting(&path).await.unwrap().messages, 1);
+}
