@@ -3,8 +3,6 @@
 //! A behaviour is a function of `&dyn Store`. [`suite`] turns each into a test on one engine, every
 //! test with a database of its own; a further engine is one further line at the end of this file.
 
-use std::sync::Arc;
-
 use hookmirror::model::changes::{Applied, Outcome, Planned};
 use hookmirror::model::ledger::{EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::state::EventState;
@@ -25,7 +23,7 @@ macro_rules! suite {
         $(mod $area {
             $(#[tokio::test]
             async fn $behaviour() {
-                let database = super::super::$engine::fresh().await;
+                let database = crate::support::database::$engine().await;
                 super::super::$area::$behaviour(&*database.store).await;
             })+
         })+
@@ -124,12 +122,6 @@ async fn everything(store: &dyn Store) -> Vec<EventSummary> {
         .list_events(&EventFilter::default(), 10_000)
         .await
         .unwrap()
-}
-
-/// A database that is there as long as the test that asked for it.
-struct Database {
-    store: Arc<dyn Store>,
-    _directory: tempfile::TempDir,
 }
 
 /// Every order of a few things.

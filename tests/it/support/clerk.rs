@@ -24,11 +24,17 @@ pub(crate) enum Answer {
     CutOff,
     /// None, ever, though Clerk has merged.
     Silence,
+    /// Success, once the test releases it.
+    Released,
 }
 
 /// See the module. Every user exists.
-#[derive(Debug, Default)]
-pub(crate) struct FakeClerk(Mutex<State>, Calls);
+#[derive(Debug)]
+pub(crate) struct FakeClerk {
+    state: Mutex<State>,
+    called: Semaphore,
+    released: Semaphore,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -38,18 +44,19 @@ struct State {
     everyone: Option<Answer>,
 }
 
-#[derive(Debug)]
-struct Calls(Semaphore);
-
-impl Default for Calls {
+impl Default for FakeClerk {
     fn default() -> Self {
-        Self(Semaphore::new(0))
+        Self {
+            state: Mutex::default(),
+            called: Semaphore::new(0),
+            released: Semaphore::new(0),
+        }
     }
 }
 
 impl FakeClerk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
     }
 
     /// Ends the next call for this user like this; may be said several times, for one call each.
@@ -73,7 +80,12 @@ impl FakeClerk {
 
     /// Waits for one call more than were waited for before.
     pub(crate) async fn called(&self) {
-        self.1.0.acquire().await.unwrap().forget();
+        self.called.acquire().await.unwrap().forget();
+    }
+
+    /// Lets so many of the calls end that wait for it.
+    pub(crate) fn release(&self, calls: usize) {
+        self.released.add_permits(calls);
     }
 
     /// The user's `public_metadata`.
@@ -109,10 +121,13 @@ impl ClerkApi for FakeClerk {
         public_metadata: &Value,
     ) -> Result<(), ClerkApiError> {
         let answer = self.begin(user);
-        if matches!(answer, None | Some(Answer::CutOff | Answer::Silence)) {
+        if matches!(
+            answer,
+            None | Some(Answer::CutOff | Answer::Silence | Answer::Released)
+        ) {
             self.merge(user, public_metadata);
         }
-        self.1.0.add_permits(1);
+        self.called.add_permits(1);
         match answer {
             None => Ok(()),
             Some(Answer::Status(status)) => Err(ClerkApiError::Answered {
@@ -130,6 +145,10 @@ impl ClerkApi for FakeClerk {
                 Err(ClerkApiError::NoAnswer(cause.into()))
             }
             Some(Answer::Silence) => pending().await,
+            Some(Answer::Released) => {
+                self.released.acquire().await.unwrap().forget();
+                Ok(())
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod clerk;
 pub(crate) mod clock;
+pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod given;

@@ -1,15 +1,12 @@
 //! What is particular to SQLite: its files, its schema as others read it, its ways to fail.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::Database;
 use crate::support::directory::directory;
 
 mod full_disk;
@@ -18,17 +15,6 @@ mod migrations;
 mod schema;
 
 const FILE: &str = "mirror.db";
-
-/// A database that is migrated and empty.
-pub(super) async fn fresh() -> Database {
-    let directory = directory();
-    let store = open(&directory).await;
-    store.migrate().await.unwrap();
-    Database {
-        store: Arc::new(store),
-        _directory: directory,
-    }
-}
 
 async fn open(directory: &TempDir) -> SqliteStore {
     SqliteStore::open(&directory.path().join(FILE))
