@@ -13,7 +13,7 @@ use crate::support::given::{
 
 pub(super) async fn a_later_delivery_of_a_settled_event_only_counts(store: &dyn Store) {
     let event = mirror("msg_1", user("user_a", 1, "Ann"));
-    let first = &apply(store, 10, &[event.clone()]).await[0];
+    let first = &apply(store, 10, std::slice::from_ref(&event)).await[0];
     assert_eq!(first.state, EventState::Applied);
     assert_eq!(first.outcome, Outcome::UserMirrored);
     let once = record_of(store, "msg_1").await;
@@ -69,7 +69,7 @@ pub(super) async fn the_same_id_of_another_source_is_another_event(store: &dyn S
 
 pub(super) async fn a_failed_event_is_processed_again_by_a_later_delivery(store: &dyn Store) {
     let bad = failing("msg_1", "user.updated", "data.id");
-    apply(store, 10, &[bad.clone()]).await;
+    apply(store, 10, std::slice::from_ref(&bad)).await;
     let failed = record_of(store, "msg_1").await;
     assert_eq!(failed.summary.state, EventState::Failed);
     assert_eq!(failed.summary.outcome, "payload_invalid");

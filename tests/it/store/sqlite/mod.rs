@@ -7,8 +7,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::directory::directory;
-
 mod full_disk;
 mod infrastructure;
 mod migrations;
