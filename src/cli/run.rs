@@ -92,13 +92,31 @@ fn limits(config: &Config) -> Limits {
     Limits {
         max_body_bytes: config.ingress.max_body_bytes,
         max_buffered_bytes: config.ingress.max_buffered_bytes,
-        max_connections: config.ingress.max_connections,
+        max_connections: affordable_connections(config.ingress.max_connections),
         request_timeout: config.ingress.request_timeout,
-        header_timeout: config.ingress.request_timeout,
         confirm_timeout: config.ingress.confirm_timeout,
         shutdown_grace: config.shutdown_deadline / 2,
         ..Limits::default()
     }
+}
+
+/// Each connection takes a file descriptor, and the databases need some too. Raises the process's
+/// soft limit as far as the system lets it.
+fn affordable_connections(wanted: usize) -> usize {
+    const OTHERS: u64 = 128;
+    let needed = OTHERS + wanted as u64;
+    let allowed = rlimit::increase_nofile_limit(needed).unwrap_or(1024);
+    if allowed < needed {
+        tracing::warn!(
+            wanted,
+            allowed,
+            "the system allows {allowed} open files, so fewer connections are served at once than \
+             HOOKMIRROR_MAX_CONNECTIONS says; raise `ulimit -n` or lower the setting"
+        );
+    }
+    usize::try_from(allowed.saturating_sub(OTHERS))
+        .unwrap_or(wanted)
+        .clamp(1, wanted)
 }
 
 fn clerk(config: &Config) -> anyhow::Result<Option<Arc<dyn ClerkApi>>> {

@@ -7,6 +7,7 @@
 
 mod clerk_api;
 mod config;
+mod convergence;
 mod fixtures;
 mod handlers;
 mod ingress;
