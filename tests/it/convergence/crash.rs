@@ -1,4 +1,5 @@
-//! Crashes: any call at a seam may be the last thing a process does.
+//! Crashes: any call at a seam may be the last thing a process does. And stalls: a call to Clerk may
+//! take so long that the world changes meanwhile.
 //!
 //! The calls of a run are counted across all seams. A call that the plan names never returns: the
 //! plan announces the crash and the harness drops the role with everything that it holds. `Before`
@@ -29,21 +30,67 @@ pub(super) enum When {
     After,
 }
 
-/// Which calls never return.
+/// Which calls never return, and which calls to Clerk take long.
 #[derive(Debug)]
 pub(super) struct CrashPlan {
     crashes: BTreeSet<(usize, When)>,
     calls: AtomicUsize,
     crashed: Notify,
+    stalls: BTreeSet<(usize, When)>,
+    clerk_calls: AtomicUsize,
+    stalled: Notify,
+    go_on: Notify,
+    /// Calls to the store that have begun and not ended.
+    under_way: AtomicUsize,
+    ended: Notify,
 }
 
 impl CrashPlan {
-    pub(super) fn new(crashes: BTreeSet<(usize, When)>) -> Arc<Self> {
+    pub(super) fn new(
+        crashes: BTreeSet<(usize, When)>,
+        stalls: BTreeSet<(usize, When)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             crashes,
             calls: AtomicUsize::new(0),
             crashed: Notify::new(),
+            stalls,
+            clerk_calls: AtomicUsize::new(0),
+            stalled: Notify::new(),
+            go_on: Notify::new(),
+            under_way: AtomicUsize::new(0),
+            ended: Notify::new(),
         })
+    }
+
+    /// Resolves when a call to Clerk stalls and nothing else of its role is under way: a role that is
+    /// left alone half-way through a transaction would keep the database to itself.
+    pub(super) async fn stalled(&self) {
+        self.stalled.notified().await;
+        while self.under_way.load(Ordering::Relaxed) > 0 {
+            self.ended.notified().await;
+        }
+    }
+
+    async fn in_store<T>(&self, effect: impl Future<Output = T>) -> T {
+        self.around(async {
+            let _under_way = UnderWay::begin(self);
+            effect.await
+        })
+        .await
+    }
+
+    /// Lets every stalled call go on.
+    pub(super) fn go_on(&self) {
+        self.go_on.notify_waiters();
+    }
+
+    async fn stall_if_planned(&self, call: usize, when: When) {
+        if self.stalls.contains(&(call, when)) {
+            let go_on = self.go_on.notified();
+            self.stalled.notify_one();
+            go_on.await;
+        }
     }
 
     /// Resolves at the next crash.
@@ -66,6 +113,22 @@ impl CrashPlan {
     async fn crash(&self) -> ! {
         self.crashed.notify_one();
         std::future::pending().await
+    }
+}
+
+struct UnderWay<'a>(&'a CrashPlan);
+
+impl<'a> UnderWay<'a> {
+    fn begin(plan: &'a CrashPlan) -> Self {
+        plan.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(plan)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_one();
     }
 }
 
@@ -177,6 +240,19 @@ impl FakeClerk {
         Arc::new(Self(Mutex::new(users)))
     }
 
+    fn merge(&self, user: &UserId, public_metadata: &Value) -> Result<(), ClerkApiError> {
+        let mut users = self.0.lock().unwrap();
+        let Some(metadata) = users.get_mut(user.as_str()) else {
+            return Err(ClerkApiError::Answered {
+                status: 404,
+                code: "resource_not_found".to_owned(),
+                retry_after: None,
+            });
+        };
+        *metadata = merged(metadata.take(), public_metadata);
+        Ok(())
+    }
+
     pub(super) fn metadata(&self) -> std::collections::BTreeMap<String, Value> {
         self.0.lock().unwrap().clone()
     }
@@ -195,20 +271,14 @@ impl ClerkApi for CrashingClerk {
         user: &UserId,
         public_metadata: &Value,
     ) -> Result<(), ClerkApiError> {
-        self.plan
-            .around(async {
-                let mut users = self.clerk.0.lock().unwrap();
-                let Some(metadata) = users.get_mut(user.as_str()) else {
-                    return Err(ClerkApiError::Answered {
-                        status: 404,
-                        code: "resource_not_found".to_owned(),
-                        retry_after: None,
-                    });
-                };
-                *metadata = merged(metadata.take(), public_metadata);
-                Ok(())
-            })
-            .await
+        let call = self.plan.clerk_calls.fetch_add(1, Ordering::Relaxed);
+        self.plan.stall_if_planned(call, When::Before).await;
+        let result = self
+            .plan
+            .around(async { self.clerk.merge(user, public_metadata) })
+            .await;
+        self.plan.stall_if_planned(call, When::After).await;
+        result
     }
 }
 
@@ -222,7 +292,7 @@ pub(super) struct CrashingStore {
 #[async_trait]
 impl Store for CrashingStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
-        self.plan.around(self.store.apply(batch, now)).await
+        self.plan.in_store(self.store.apply(batch, now)).await
     }
 
     async fn lease_outbox(
@@ -232,7 +302,7 @@ impl Store for CrashingStore {
         until: Timestamp,
     ) -> Result<Vec<OutboxLease>, StoreError> {
         self.plan
-            .around(self.store.lease_outbox(limit, now, until))
+            .in_store(self.store.lease_outbox(limit, now, until))
             .await
     }
 
@@ -243,7 +313,7 @@ impl Store for CrashingStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.plan
-            .around(self.store.settle_outbox(lease, outcome, now))
+            .in_store(self.store.settle_outbox(lease, outcome, now))
             .await
     }
 

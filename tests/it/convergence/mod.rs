@@ -11,6 +11,7 @@
 //! 10,000 cases in an ordinary run. `HOOKMIRROR_CONVERGENCE_CASES=1000000` runs more.
 
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
@@ -24,6 +25,8 @@ mod pipeline;
 mod reference;
 
 const CASES: u32 = 10_000;
+/// A case takes milliseconds; one that takes this long will never end.
+const STUCK: Duration = Duration::from_secs(20);
 const REGRESSIONS: &str = "tests/it/convergence/regressions.txt";
 
 #[test]
@@ -70,7 +73,9 @@ async fn check(
     world: &World,
     schedule: &Schedule,
 ) -> Result<(), TestCaseError> {
-    let seen = pipeline.play(world, schedule).await;
+    let seen = tokio::time::timeout(STUCK, pipeline.play(world, schedule))
+        .await
+        .map_err(|_| TestCaseError::fail("the pipeline came to no end"))?;
     let expected = reference::of(world);
     prop_assert_eq!(&seen.users, &expected.users);
     prop_assert_eq!(&seen.members, &expected.members);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub(super) struct Schedule {
     /// After which batches the outbox is worked, over and over.
     outbox_after: Vec<bool>,
     crashes: BTreeSet<(usize, When)>,
+    /// Calls to Clerk during which other things happen.
+    stalls: BTreeSet<(usize, When)>,
+    /// Whether stalled calls go on before the outbox is worked again, over and over.
+    go_on: Vec<bool>,
 }
 
 /// Any schedule for so many events.
@@ -48,22 +53,27 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
             .collect();
         Just(all).prop_shuffle()
     });
-    let crash = (
-        0..24_usize,
-        prop_oneof![Just(When::Before), Just(When::After)],
-    );
+    let when = prop_oneof![Just(When::Before), Just(When::After)];
+    let crash = (0..24_usize, when.clone());
+    let stall = (0..6_usize, when);
     (
         deliveries,
         prop::collection::vec(1..8_usize, 1..4),
         prop::collection::vec(any::<bool>(), 1..4),
         prop::collection::btree_set(crash, 0..4),
+        prop::collection::btree_set(stall, 0..3),
+        prop::collection::vec(any::<bool>(), 1..4),
     )
-        .prop_map(|(deliveries, batches, outbox_after, crashes)| Schedule {
-            deliveries,
-            batches,
-            outbox_after,
-            crashes,
-        })
+        .prop_map(
+            |(deliveries, batches, outbox_after, crashes, stalls, go_on)| Schedule {
+                deliveries,
+                batches,
+                outbox_after,
+                crashes,
+                stalls,
+                go_on,
+            },
+        )
 }
 
 /// A clock that goes on only when it is told to.
@@ -117,7 +127,7 @@ impl Pipeline {
     /// Delivers the events of a world, and tells what is there when everything has come to rest.
     pub(super) async fn play(&self, world: &World, schedule: &Schedule) -> Mirror {
         self.clear().await;
-        let plan = CrashPlan::new(schedule.crashes.clone());
+        let plan = CrashPlan::new(schedule.crashes.clone(), schedule.stalls.clone());
         let events = world.events();
         let deliveries: Vec<Event> = schedule
             .deliveries
@@ -143,15 +153,23 @@ impl Pipeline {
         };
 
         let mut outbox_after = schedule.outbox_after.iter().cycle();
+        let mut go_on = schedule.go_on.iter().cycle();
+        let mut stalled: Vec<Delivering> = Vec::new();
         while !queue.is_empty() {
             roles.work_one_batch().await;
             if outbox_after.next() == Some(&true) {
-                roles.deliver_what_is_due().await;
+                if go_on.next() == Some(&true) {
+                    roles.finish(&mut stalled).await;
+                }
+                stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
             }
         }
+        // No call to Clerk outlasts its lease, so they end before the clock goes on.
+        roles.finish(&mut stalled).await;
         while let Some(due) = self.store.next_outbox_due().await.unwrap() {
             roles.clock.0.fetch_max(due.as_millis(), Ordering::Relaxed);
-            roles.deliver_what_is_due().await;
+            stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
+            roles.finish(&mut stalled).await;
         }
         self.read(&clerk).await
     }
@@ -251,8 +269,8 @@ impl Roles {
         }
     }
 
-    /// A crash drops the dispatcher; its leases run out by themselves.
-    async fn deliver_what_is_due(&self) {
+    /// A dispatcher at work. Several may be, while calls of theirs are stalled.
+    fn deliver_what_is_due(&self) -> Delivering {
         let dispatcher = Dispatcher::new(
             Arc::clone(&self.store) as Arc<dyn Store>,
             Arc::new(CrashingClerk {
@@ -262,10 +280,33 @@ impl Roles {
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             BACKOFF,
         );
-        let deliver = async { while dispatcher.round().await.unwrap().leased > 0 {} };
+        Box::pin(async move { while dispatcher.round().await.unwrap().leased > 0 {} })
+    }
+
+    /// Drives a dispatcher until it is done, crashes (then its leases run out by themselves) or
+    /// stalls; a stalled one is handed back.
+    async fn drive(&self, mut delivering: Delivering) -> Option<Delivering> {
+        // In this order: a role that has crashed while a call of its was stalled is gone.
         tokio::select! {
-            () = deliver => {}
-            () = self.plan.crashed() => {}
+            biased;
+            () = &mut delivering => None,
+            () = self.plan.crashed() => None,
+            () = self.plan.stalled() => Some(delivering),
+        }
+    }
+
+    /// Lets stalled calls go on until every dispatcher is done or gone.
+    async fn finish(&self, stalled: &mut Vec<Delivering>) {
+        for mut delivering in stalled.drain(..) {
+            loop {
+                self.plan.go_on();
+                match self.drive(delivering).await {
+                    Some(again) => delivering = again,
+                    None => break,
+                }
+            }
         }
     }
 }
+
+type Delivering = Pin<Box<dyn Future<Output = ()>>>;
