@@ -5,9 +5,11 @@
     reason = "a test that cannot be set up has failed; clippy.toml allows it inside of tests only"
 )]
 
+mod architecture;
 mod clerk_api;
 mod config;
 mod convergence;
+mod docs;
 mod fixtures;
 mod handlers;
 mod ingress;

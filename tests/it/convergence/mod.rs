@@ -8,7 +8,7 @@
 //! (`crash`). What must come of it is computed from the world by a model so simple that it can be
 //! read (`reference`).
 //!
-//! 10,000 cases in an ordinary run. `HOOKMIRROR_CONVERGENCE_CASES=1000000` runs more.
+//! 10,000 cases in an ordinary run. `CONVERGENCE_CASES=1000000` runs more.
 
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -30,8 +30,9 @@ const STUCK: Duration = Duration::from_secs(20);
 const REGRESSIONS: &str = "tests/it/convergence/regressions.txt";
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a setting of the test, not of the program")]
 fn any_order_any_batches_any_crash_the_same_end() {
-    let cases = std::env::var("HOOKMIRROR_CONVERGENCE_CASES")
+    let cases = std::env::var("CONVERGENCE_CASES")
         .map_or(CASES, |cases| cases.parse().expect("a number of cases"));
     let threads = available_parallelism().map_or(1, |threads| threads.get() as u32);
     std::thread::scope(|scope| {
