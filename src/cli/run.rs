@@ -26,6 +26,7 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
         data_dir: &config.data_dir,
         database,
         listen: config.ingress.listen,
+        listen_is_set_by: "HOOKMIRROR_LISTEN",
         verifiers: verifiers(&config)?,
         limits: limits(&config),
         clerk: clerk(&config)?,
@@ -43,10 +44,7 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
 
     let handle = shutdown.handle();
     let ended = tokio::select! {
-        () = handle.begun() => {
-            tracing::info!("shutting down; a second signal ends the process at once");
-            Ended::Done
-        }
+        () = handle.begun() => Ended::Done,
         () = system.broken() => Ended::Failed,
     };
     system.stop(config.shutdown_deadline).await;

@@ -105,6 +105,7 @@ impl Stage {
             data_dir: directory.path(),
             database: &directory.path().join("mirror.db"),
             listen,
+            listen_is_set_by: "--listen",
             verifiers,
             limits: Limits::default(),
             clerk: Some(Arc::new(api)),
