@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -107,14 +107,31 @@ async fn examine(config: &Config) -> Vec<Finding> {
 fn data_dir(path: &Path) -> Finding {
     const CHECK: &str = "data";
     let shown = path.display();
-    if !path.exists() {
+    if path.exists() {
+        return match check_data_dir(path) {
+            Some(problem) => Finding::problem(CHECK, problem.to_string()),
+            None => Finding::ok(CHECK, format!("{shown} can be written to")),
+        };
+    }
+    let above = nearest_existing(path);
+    if check_data_dir(&above).is_none() {
         let message = format!("{shown} does not exist yet; `hookmirror run` creates it");
         return Finding::ok(CHECK, message);
     }
-    match check_data_dir(path) {
-        Some(problem) => Finding::problem(CHECK, problem.to_string()),
-        None => Finding::ok(CHECK, format!("{shown} can be written to")),
-    }
+    Finding::problem(
+        CHECK,
+        format!(
+            "{shown} does not exist and cannot be created in {}: set HOOKMIRROR_DATA_DIR to a \
+             directory that this process may write to",
+            above.display()
+        ),
+    )
+}
+
+fn nearest_existing(path: &Path) -> PathBuf {
+    let above = path.ancestors().find(|above| above.exists());
+    // A relative path ends in nothing, which is the working directory.
+    above.map_or_else(|| ".".into(), Path::to_owned)
 }
 
 async fn listener(address: SocketAddr) -> Finding {
@@ -186,7 +203,10 @@ async fn database(config: &Config) -> Vec<Finding> {
     let store = match SqliteStore::open_existing(path).await {
         Ok(Some(store)) => store,
         Ok(None) => {
-            let message = format!("{} does not exist yet; `hookmirror run` creates it", path.display());
+            let message = format!(
+                "{} does not exist yet; `hookmirror run` creates it",
+                path.display()
+            );
             return vec![Finding::ok(CHECK, message)];
         }
         Err(error) => return vec![Finding::problem(CHECK, ErrorChain(&error).to_string())],

@@ -318,10 +318,7 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
 }
 
 /// Reads the queue, then the ledger.
-pub(super) async fn read_account(
-    config: &Config,
-    store: &SqliteStore,
-) -> anyhow::Result<Account> {
+pub(super) async fn read_account(config: &Config, store: &SqliteStore) -> anyhow::Result<Account> {
     let waiting = inspect::waiting(&config.data_dir)
         .await
         .context("cannot look into the queue")?;

@@ -42,6 +42,7 @@ enum Command {
     /// Play a story of signed webhooks through the real pipeline and show what came of it
     Demo(demo::DemoArgs),
     /// Receive webhooks, mirror them, deliver metadata: all roles in one process
+    #[command(after_help = run::settings())]
     Run,
     /// Sign payload files as the provider would and post them
     Send(send::SendArgs),

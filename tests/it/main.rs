@@ -6,6 +6,7 @@
 )]
 
 mod clerk_api;
+mod cli;
 mod config;
 mod fixtures;
 mod handlers;

@@ -94,7 +94,8 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
         None => false,
     };
     if !args.exit && !handle.has_begun() {
-        report::how_to_look_further(stage.address(), &stage.write_settings()?);
+        let (settings, payload) = (stage.write_settings()?, stage.write_payload()?);
+        report::how_to_look_further(stage.address(), &settings, &payload);
         tokio::select! {
             () = handle.begun() => {}
             () = stage.broken() => {}

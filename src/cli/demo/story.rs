@@ -95,6 +95,14 @@ const EDSGER: Person = Person {
     email: "edsger@example.com",
 };
 
+/// Someone who has no part in it.
+pub(super) const PASSER_BY: Person = Person {
+    id: "user_2demoNiklaus",
+    first_name: "Niklaus",
+    last_name: "Wirth",
+    email: "niklaus@example.com",
+};
+
 /// Everyone whom Clerk knows when the story begins.
 pub(super) const PEOPLE: [Person; 5] = [ADA, GRACE, ALAN, BARBARA, EDSGER];
 
@@ -228,7 +236,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 clerk(
                     "renamed_ada_1",
                     user("user.updated", ada_renamed, at(60)),
-                    "the first change, late",
+                    "the first, late",
                     recorded(EventState::Applied, "user_stale"),
                 ),
             ],
@@ -238,15 +246,10 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
             "Grace's change is delivered three times",
             vec![
                 clerk("renamed_grace", graces_update(), "first delivery", thrice),
-                clerk(
-                    "renamed_grace",
-                    graces_update(),
-                    "the same event again",
-                    thrice,
-                ),
+                clerk("renamed_grace", graces_update(), "the same again", thrice),
                 clerk("renamed_grace", graces_update(), "and again", thrice),
             ],
-            "All three get a 2xx, as providers retry on anything else. One row, one effect.",
+            "All get a 2xx, as providers retry on anything else. One row, one effect.",
         ),
         Scene {
             forgotten_by_clerk: Some(ALAN),
@@ -262,7 +265,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     clerk(
                         "renamed_alan",
                         user("user.updated", ALAN, at(310)),
-                        "a change from before",
+                        "an older change",
                         recorded(EventState::Applied, "user_gone"),
                     ),
                 ],
@@ -297,7 +300,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     "checkout.session.completed",
                     (GRACES_CHECKOUT, "complete", "unpaid"),
                     at(500),
-                    "complete, still unpaid; late",
+                    "unpaid yet, late",
                     paid,
                 ),
             ],
@@ -349,7 +352,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                         },
                         at(800),
                     ),
-                    "signed with another secret",
+                    "another secret",
                     refused("signature_mismatch"),
                 )
             }],
@@ -362,7 +365,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 ..clerk(
                     "stale",
                     user("user.updated", ADA, at(810)),
-                    "authentic, but signed long ago",
+                    "signed long ago",
                     refused("timestamp_out_of_tolerance"),
                 )
             }],
@@ -376,14 +379,14 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 "a session began",
                 recorded(EventState::Ignored, "type_not_handled"),
             )],
-            "Accepted and kept as `ignored`; a 4xx would only make the provider retry for days.",
+            "Accepted and kept as `ignored`; a 4xx would only be tried again for days.",
         ),
         scene(
             "Clerk sends an event that makes no sense",
             vec![clerk(
                 "unintelligible",
                 unintelligible(at(830)),
-                "its user id is a number",
+                "its id is a number",
                 recorded(EventState::Failed, "payload_invalid"),
             )],
             "Kept as `failed` for a person to look at. It holds nothing else up.",

@@ -1,0 +1,14 @@
+//! The real binary, from the outside: what it prints, how it ends, and what it leaves behind.
+
+mod convergence;
+mod crash;
+mod demo;
+mod doctor;
+mod events;
+mod help;
+mod migrate;
+mod process;
+mod reference;
+mod send;
+mod startup;
+mod users;
