@@ -209,7 +209,13 @@ async fn database(config: &Config) -> Vec<Finding> {
             );
             return vec![Finding::ok(CHECK, message)];
         }
-        Err(error) => return vec![Finding::problem(CHECK, ErrorChain(&error).to_string())],
+        Err(error) => {
+            let message = format!(
+                "{}; set DATABASE_URL to another file, or mend this one",
+                ErrorChain(&error)
+            );
+            return vec![Finding::problem(CHECK, message)];
+        }
     };
     let state = checkup::database(&store).await;
     let usable = state.level == Level::Ok;

@@ -178,7 +178,7 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
     let full = events.len() == args.limit as usize;
     let rows = events.into_iter().map(row).collect();
     say(&listing(
-        &["EVENT", "STATE", "OUTCOME", "TYPE", "RECEIVED", "SUBJECT"],
+        &["EVENT", "STATE", "TYPE", "OUTCOME", "RECEIVED", "SUBJECT"],
         rows,
     ));
     if full {
@@ -194,8 +194,8 @@ fn row(event: EventSummary) -> Vec<String> {
     vec![
         event.key.to_string(),
         state(event.state),
-        event.outcome,
         event.event_type.to_string(),
+        event.outcome,
         event.received_at.to_string(),
         or_dash(event.subject),
     ]

@@ -1,5 +1,6 @@
 //! `send`: plays the providers' part against a running service.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::output::{say, say_json};
@@ -233,10 +234,12 @@ struct Bar(ProgressBar);
 impl Bar {
     fn new(deliveries: usize) -> Self {
         let bar = ProgressBar::new(deliveries as u64);
-        if let Ok(form) =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec:.0} {elapsed} {msg}")
-        {
-            bar.set_style(form);
+        if let Ok(form) = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} {msg}") {
+            let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+                // What cannot be drawn is not missed.
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(form.with_key("rate", rate));
         }
         Self(bar)
     }

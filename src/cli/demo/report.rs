@@ -29,9 +29,9 @@ impl Reporter {
             "{}\n\n\
              Clerk and Stripe tell an application what happens by posting signed webhooks:\n\
              late, twice, in any order. hookmirror verifies each one, keeps it durably before\n\
-             it answers, and keeps a database and Clerk's metadata true to all of them. Watch\n\
-             it do that, on http://{address}, with made-up people and a\n\
-             stand-in for Clerk's API.",
+             it answers, and keeps a database and Clerk's metadata true to all of them.\n\
+             Watch it do that, with made-up people and a stand-in for Clerk's API, at\n\
+             http://{address}.",
             style("hookmirror demo").bold()
         ));
         Self {

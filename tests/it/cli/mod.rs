@@ -11,4 +11,6 @@ mod process;
 mod reference;
 mod send;
 mod startup;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod users;

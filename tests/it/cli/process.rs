@@ -157,19 +157,43 @@ impl Home {
 
     /// Changes the database, as time or somebody else would.
     pub(super) async fn change(&self, sql: &'static str) {
-        let mut connection = self.options().connect().await.unwrap();
+        let mut connection = self.options("mirror.db").connect().await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
 
-    fn options(&self) -> SqliteConnectOptions {
+    /// How many deliveries were acknowledged, seen from the files: those in the ledger, and those in
+    /// the queue. A batch that is in both for a moment counts twice.
+    pub(super) async fn acknowledged(&self) -> i64 {
+        let mut queue = self
+            .options("queue.db")
+            .read_only(true)
+            .connect()
+            .await
+            .unwrap();
+        let queued: i64 = sqlx::query("SELECT COUNT(*) FROM messages")
+            .fetch_one(&mut queue)
+            .await
+            .unwrap()
+            .get(0);
+        let taken = self
+            .count("SELECT COALESCE(SUM(deliveries), 0) FROM events")
+            .await;
+        queued + taken
+    }
+
+    fn options(&self, file: &str) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
-            .filename(self.data_dir().join("mirror.db"))
+            .filename(self.data_dir().join(file))
             .busy_timeout(Duration::from_secs(5))
     }
 
     /// A connection that only reads, as the application team has one.
     pub(super) async fn database(&self) -> SqliteConnection {
-        self.options().read_only(true).connect().await.unwrap()
+        self.options("mirror.db")
+            .read_only(true)
+            .connect()
+            .await
+            .unwrap()
     }
 
     /// Waits until nothing is queued, and nothing is on its way to Clerk.
