@@ -11,6 +11,7 @@ use clap::Args;
 use self::report::Reporter;
 use self::stage::{Answer, Stage};
 use self::story::{Expected, Post, Scene};
+use super::output::complain;
 use super::{CommandError, Ended, fresh_seed};
 use crate::clock::{Clock, SystemClock};
 use crate::model::state::EventState;
@@ -85,7 +86,7 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
         played = play(&stage) => Some(played),
         () = handle.begun() => None,
     };
-    let good = match played {
+    let mut good = match played {
         Some(Ok(good)) => good,
         Some(Err(error)) => {
             stage.clear().await;
@@ -98,7 +99,10 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
         report::how_to_look_further(stage.address(), &settings, &payload);
         tokio::select! {
             () = handle.begun() => {}
-            () = stage.broken() => {}
+            () = stage.broken() => {
+                complain("a part of the demo has ended by itself; this is a bug");
+                good = false;
+            }
         }
     }
     stage.clear().await;

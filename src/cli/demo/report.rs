@@ -297,7 +297,9 @@ pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path, payload:
          {program} send {} --count 500 --duplicates 20\n  \
          {program} doctor\n  \
          sqlite3 {} 'SELECT first_name, paid, reason FROM members'\n\n\
-         To receive real webhooks, see `{program} run --help` and the README.",
+         Settings in the environment, such as DATABASE_URL, go before that file: unset them\n\
+         there.\n\n\
+         To receive real webhooks, see `{program} run --help`.",
         style("Look around").bold(),
         settings.display(),
         payload.display(),

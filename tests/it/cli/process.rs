@@ -181,6 +181,16 @@ impl Home {
         queued + taken
     }
 
+    /// Keeps everybody else from writing to the database until dropped.
+    pub(super) async fn hold_database(&self) -> SqliteConnection {
+        let mut connection = self.options("mirror.db").connect().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection
+    }
+
     fn options(&self, file: &str) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(self.data_dir().join(file))
@@ -198,7 +208,7 @@ impl Home {
 
     /// Waits until nothing is queued, and nothing is on its way to Clerk.
     pub(super) async fn come_to_rest(&self) {
-        let begun = Instant::now();
+        let mut patience = Patience::new();
         loop {
             let stats = self.json(["events", "stats", "--json"]);
             let pending = self
@@ -207,8 +217,7 @@ impl Home {
             if stats["queue"]["messages"] == 0 && pending == 0 {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{stats}, {pending} pending");
-            tokio::time::sleep(LOOK_AGAIN).await;
+            patience.look_again().await;
         }
     }
 }
@@ -304,6 +313,21 @@ fn read(path: &Path) -> String {
 fn keeps_secrets(text: &str) {
     for marker in MARKERS {
         assert!(!text.contains(marker), "a secret in: {text}");
+    }
+}
+
+/// For loops that look again and again, for a limited time.
+pub(super) struct Patience(Instant);
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    #[track_caller]
+    pub(super) fn look_again(&mut self) -> tokio::time::Sleep {
+        assert!(self.0.elapsed() < PATIENCE, "waited too long");
+        tokio::time::sleep(LOOK_AGAIN)
     }
 }
 
