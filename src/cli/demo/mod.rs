@@ -18,6 +18,7 @@ use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::shutdown::Shutdown;
 
+mod cast;
 mod payloads;
 mod report;
 mod stage;

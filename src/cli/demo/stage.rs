@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::super::system::{Parts, System};
+use super::cast::{PASSER_BY, PEOPLE};
 use super::payloads::{self, Person};
 use super::stand_in_clerk::{self, StandInClerk};
-use super::story::{Manner, PASSER_BY, PEOPLE, Post};
+use super::story::{Manner, Post};
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::{Clock, SystemClock};
 use crate::ingress::Limits;

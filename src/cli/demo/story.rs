@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 
+use super::cast::{
+    ADA, ADAS_CHECKOUT, ALAN, BARBARA, BARBARAS_CHECKOUT, EDSGER, EDSGERS_CHECKOUT, GRACE,
+    GRACES_CHECKOUT,
+};
 use super::payloads::{
     Checkout, Person, checkout, session_created, unintelligible, user, user_deleted,
 };
@@ -63,73 +67,6 @@ pub(super) struct Ending {
     /// `stripe.payment` and `stripe.paid` in Clerk's public metadata; `None` for nothing.
     pub(super) at_clerk: Option<(&'static str, bool)>,
 }
-
-const ADA: Person = Person {
-    id: "user_2demoAda",
-    first_name: "Ada",
-    last_name: "Byron",
-    email: "ada@example.com",
-};
-const GRACE: Person = Person {
-    id: "user_2demoGrace",
-    first_name: "Grace",
-    last_name: "Murray",
-    email: "grace@example.com",
-};
-const ALAN: Person = Person {
-    id: "user_2demoAlan",
-    first_name: "Alan",
-    last_name: "Turing",
-    email: "alan@example.com",
-};
-const BARBARA: Person = Person {
-    id: "user_2demoBarbara",
-    first_name: "Barbara",
-    last_name: "Huberman",
-    email: "barbara@example.com",
-};
-const EDSGER: Person = Person {
-    id: "user_2demoEdsger",
-    first_name: "Edsger",
-    last_name: "Dijkstra",
-    email: "edsger@example.com",
-};
-
-/// Someone who has no part in it.
-pub(super) const PASSER_BY: Person = Person {
-    id: "user_2demoNiklaus",
-    first_name: "Niklaus",
-    last_name: "Wirth",
-    email: "niklaus@example.com",
-};
-
-/// Everyone whom Clerk knows when the story begins.
-pub(super) const PEOPLE: [Person; 5] = [ADA, GRACE, ALAN, BARBARA, EDSGER];
-
-const ADAS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoAda",
-    buyer: ADA,
-    customer: "cus_demoAda",
-    amount: 4900,
-};
-const GRACES_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoGrace",
-    buyer: GRACE,
-    customer: "cus_demoGrace",
-    amount: 4900,
-};
-const BARBARAS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoBarbara",
-    buyer: BARBARA,
-    customer: "cus_demoBarbara",
-    amount: 4900,
-};
-const EDSGERS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoEdsger",
-    buyer: EDSGER,
-    customer: "cus_demoEdsger",
-    amount: 9900,
-};
 
 /// Everyone's end of the story.
 pub(super) fn endings() -> [Ending; 5] {
