@@ -143,7 +143,8 @@ impl Home {
             if let Some(status) = running.child.try_wait().unwrap() {
                 panic!("`run` ended with {status}: {}", read(&running.stderr));
             }
-            is_ready(self.address)
+            // It is this one that listens, and nobody else.
+            read(&running.stderr).contains("ready: webhooks") && is_ready(self.address)
         });
         running
     }
@@ -344,10 +345,11 @@ pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// system gives out by itself, so that nobody who asks for any port gets it in the meantime.
 pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 10_000).unwrap();
+    // Processes that were started together are far apart: more than one of them needs.
+    let begin = u16::try_from(u64::from(std::process::id()) * 127 % 18_000).unwrap();
     loop {
         let place = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 12_000 + begin.wrapping_add(place) % 18_000;
+        let port = 12_000 + (begin + place) % 18_000;
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             return listener.local_addr().unwrap();
         }
