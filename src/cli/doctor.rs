@@ -25,6 +25,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(6);
 const MAX_ANSWER: u64 = 16 * 1024;
 
+/// Check every setting and dependency and report all findings
+///
 /// Looks at the settings, the data directory, the listener, the queue, the database, the events and
 /// the outbox. Reports everything it finds; ends with 1 if something does not work.
 #[derive(Debug, Args)]

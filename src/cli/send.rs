@@ -22,9 +22,9 @@ use crate::sender::{
 };
 use crate::shutdown::Shutdown;
 
-/// Signs payload files with the configured secrets, posts them, and tells what came of it.
+/// Sign payload files as the provider would and post them
 ///
-/// Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
+/// Signs with the configured secrets, and tells what came of it. Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
 /// accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -28,11 +28,11 @@ mod story;
 /// How long ago the story begins.
 const STORY_SECONDS: i64 = 3600;
 
-/// Plays a story of signed webhooks through the real pipeline: users created, changed late and twice,
-/// deleted; checkouts paid at once, later and never; a forgery; events that cannot be used. Shows
-/// what came of it, then keeps running so that you can look around.
+/// Play a story of signed webhooks through the real pipeline and show what came of it
 ///
-/// Needs nothing and leaves nothing behind.
+/// Users are created, changed late and twice, deleted; checkouts are paid at once, later and never;
+/// there is a forgery, and an event that cannot be used. Then it keeps running, so that you can look
+/// around. It needs nothing and leaves nothing behind.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -6,11 +6,16 @@ use super::process::Home;
 
 /// Compares with a file of `golden/`; with `UPDATE_GOLDEN=1` in the environment, writes it.
 fn golden(name: &str, seen: &str) {
+    // clap ends lines with spaces, and editors take them away.
+    let seen: String = seen
+        .lines()
+        .flat_map(|line| [line.trim_end(), "\n"])
+        .collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/cli/golden")
         .join(format!("{name}.txt"));
     if option_env("UPDATE_GOLDEN") {
-        std::fs::write(&path, seen).unwrap();
+        std::fs::write(&path, &seen).unwrap();
         return;
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
