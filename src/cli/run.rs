@@ -9,7 +9,7 @@ use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::ClerkApi;
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl, with_writable_data_dir};
+use crate::config::{Config, DatabaseUrl, SETTINGS, Setting, with_writable_data_dir};
 use crate::ingress::Limits;
 use crate::provider::Verifier;
 use crate::shutdown::Shutdown;
@@ -26,6 +26,7 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
         data_dir: &config.data_dir,
         database,
         listen: config.ingress.listen,
+        listen_is_set_by: "HOOKMIRROR_LISTEN",
         verifiers: verifiers(&config)?,
         limits: limits(&config),
         clerk: clerk(&config)?,
@@ -43,15 +44,25 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
 
     let handle = shutdown.handle();
     let ended = tokio::select! {
-        () = handle.begun() => {
-            tracing::info!("shutting down; a second signal ends the process at once");
-            Ended::Done
-        }
+        () = handle.begun() => Ended::Done,
         () = system.broken() => Ended::Failed,
     };
     system.stop(config.shutdown_deadline).await;
     tracing::info!("ended");
     Ok(ended)
+}
+
+/// All settings, for `run --help`.
+pub(super) fn settings() -> String {
+    let mut text = "Settings, from the environment or the file:".to_owned();
+    for setting in SETTINGS {
+        let Setting { name, meaning, .. } = setting;
+        text.push_str(&format!(
+            "\n  {name}\n      {meaning} [{}]",
+            setting.default
+        ));
+    }
+    text
 }
 
 fn warn(config: &Config) {

@@ -138,6 +138,7 @@ impl Config {
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             warnings: Vec::new(),
         };
+        storage::keep_apart(&mut reader, &config.database, &config.data_dir);
         let (problems, warnings) = reader.finish();
         if problems.is_empty() {
             return Ok(Self { warnings, ..config });

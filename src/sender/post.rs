@@ -74,7 +74,7 @@ impl Default for SendOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No connection, and there has never been one.
-    #[error("nothing answers at {url}: is `hookmirror run` up?")]
+    #[error("nothing answers at {url} (is `hookmirror run` up?)")]
     NobodyAnswers {
         /// Where.
         url: String,

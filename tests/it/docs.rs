@@ -29,7 +29,12 @@ fn the_table_of_settings_is_the_one_in_the_code() {
         .skip(2)
         .take_while(|line| line.starts_with('|'))
         .collect();
-    assert_eq!(written, rows, "README.md, \"Settings\"; it should be:\n{}\n", rows.join("\n"));
+    assert_eq!(
+        written,
+        rows,
+        "README.md, \"Settings\"; it should be:\n{}\n",
+        rows.join("\n")
+    );
 }
 
 #[test]
@@ -62,7 +67,10 @@ fn every_command_of_the_readme_exists_and_every_command_is_in_it() {
         let known = commands
             .iter()
             .any(|command| words == command || words.starts_with(&format!("{command} ")));
-        assert!(known, "README.md shows `hookmirror {words}`, which does not exist");
+        assert!(
+            known,
+            "README.md shows `hookmirror {words}`, which does not exist"
+        );
     }
 }
 

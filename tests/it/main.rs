@@ -7,6 +7,7 @@
 
 mod architecture;
 mod clerk_api;
+mod cli;
 mod config;
 mod convergence;
 mod docs;

@@ -1,16 +1,6 @@
-//! Who is in the story, and how each of them must be seen at its end.
+//! Who is in the story, and what they buy.
 
 use super::payloads::{Checkout, Person};
-
-/// How a person must be seen at the end.
-pub(super) struct Ending {
-    pub(super) person: Person,
-    /// The first name in the mirror; `None` if there must be no such user in it.
-    pub(super) first_name: Option<&'static str>,
-    pub(super) paid: bool,
-    /// `stripe.payment` and `stripe.paid` in Clerk's public metadata; `None` for nothing.
-    pub(super) at_clerk: Option<(&'static str, bool)>,
-}
 
 pub(super) const ADA: Person = Person {
     id: "user_2demoAda",
@@ -43,6 +33,14 @@ pub(super) const EDSGER: Person = Person {
     email: "edsger@example.com",
 };
 
+/// Someone who has no part in it.
+pub(super) const PASSER_BY: Person = Person {
+    id: "user_2demoNiklaus",
+    first_name: "Niklaus",
+    last_name: "Wirth",
+    email: "niklaus@example.com",
+};
+
 /// Everyone whom Clerk knows when the story begins.
 pub(super) const PEOPLE: [Person; 5] = [ADA, GRACE, ALAN, BARBARA, EDSGER];
 
@@ -70,40 +68,3 @@ pub(super) const EDSGERS_CHECKOUT: Checkout = Checkout {
     customer: "cus_demoEdsger",
     amount: 9900,
 };
-
-/// Everyone's end of the story.
-pub(super) fn endings() -> [Ending; 5] {
-    let paid = Some(("paid", true));
-    [
-        Ending {
-            person: ADA,
-            first_name: Some("Augusta Ada"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: GRACE,
-            first_name: Some("Grace Brewster"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: BARBARA,
-            first_name: Some("Barbara"),
-            paid: false,
-            at_clerk: Some(("unpaid", false)),
-        },
-        Ending {
-            person: EDSGER,
-            first_name: Some("Edsger"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: ALAN,
-            first_name: None,
-            paid: false,
-            at_clerk: None,
-        },
-    ]
-}

@@ -58,6 +58,53 @@ pub(super) enum Expected {
     Refused { status: u16, code: &'static str },
 }
 
+/// How a person must be seen at the end.
+pub(super) struct Ending {
+    pub(super) person: Person,
+    /// The first name in the mirror; `None` if there must be no such user in it.
+    pub(super) first_name: Option<&'static str>,
+    pub(super) paid: bool,
+    /// `stripe.payment` and `stripe.paid` in Clerk's public metadata; `None` for nothing.
+    pub(super) at_clerk: Option<(&'static str, bool)>,
+}
+
+/// Everyone's end of the story.
+pub(super) fn endings() -> [Ending; 5] {
+    let paid = Some(("paid", true));
+    [
+        Ending {
+            person: ADA,
+            first_name: Some("Augusta Ada"),
+            paid: true,
+            at_clerk: paid,
+        },
+        Ending {
+            person: GRACE,
+            first_name: Some("Grace Brewster"),
+            paid: true,
+            at_clerk: paid,
+        },
+        Ending {
+            person: BARBARA,
+            first_name: Some("Barbara"),
+            paid: false,
+            at_clerk: Some(("unpaid", false)),
+        },
+        Ending {
+            person: EDSGER,
+            first_name: Some("Edsger"),
+            paid: true,
+            at_clerk: paid,
+        },
+        Ending {
+            person: ALAN,
+            first_name: None,
+            paid: false,
+            at_clerk: None,
+        },
+    ]
+}
+
 /// The scenes in order. `begin` is when the first person signed up; all else follows.
 pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
     let at = |seconds: i64| Timestamp::from_millis(begin.as_millis() + seconds * 1000);
@@ -126,7 +173,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 clerk(
                     "renamed_ada_1",
                     user("user.updated", ada_renamed, at(60)),
-                    "the first change, late",
+                    "the first, late",
                     recorded(EventState::Applied, "user_stale"),
                 ),
             ],
@@ -136,15 +183,10 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
             "Grace's change is delivered three times",
             vec![
                 clerk("renamed_grace", graces_update(), "first delivery", thrice),
-                clerk(
-                    "renamed_grace",
-                    graces_update(),
-                    "the same event again",
-                    thrice,
-                ),
+                clerk("renamed_grace", graces_update(), "the same again", thrice),
                 clerk("renamed_grace", graces_update(), "and again", thrice),
             ],
-            "All three get a 2xx, as providers retry on anything else. One row, one effect.",
+            "All get a 2xx, as providers retry on anything else. One row, one effect.",
         ),
         Scene {
             forgotten_by_clerk: Some(ALAN),
@@ -160,7 +202,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     clerk(
                         "renamed_alan",
                         user("user.updated", ALAN, at(310)),
-                        "a change from before",
+                        "an older change",
                         recorded(EventState::Applied, "user_gone"),
                     ),
                 ],
@@ -195,7 +237,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     "checkout.session.completed",
                     (GRACES_CHECKOUT, "complete", "unpaid"),
                     at(500),
-                    "complete, still unpaid; late",
+                    "unpaid yet, late",
                     paid,
                 ),
             ],
@@ -247,7 +289,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                         },
                         at(800),
                     ),
-                    "signed with another secret",
+                    "another secret",
                     refused("signature_mismatch"),
                 )
             }],
@@ -260,7 +302,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 ..clerk(
                     "stale",
                     user("user.updated", ADA, at(810)),
-                    "authentic, but signed long ago",
+                    "signed long ago",
                     refused("timestamp_out_of_tolerance"),
                 )
             }],
@@ -274,14 +316,14 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 "a session began",
                 recorded(EventState::Ignored, "type_not_handled"),
             )],
-            "Accepted and kept as `ignored`; a 4xx would only make the provider retry for days.",
+            "Accepted and kept as `ignored`; a 4xx would only be tried again for days.",
         ),
         scene(
             "Clerk sends an event that makes no sense",
             vec![clerk(
                 "unintelligible",
                 unintelligible(at(830)),
-                "its user id is a number",
+                "its id is a number",
                 recorded(EventState::Failed, "payload_invalid"),
             )],
             "Kept as `failed` for a person to look at. It holds nothing else up.",

@@ -30,7 +30,10 @@ const STUCK: Duration = Duration::from_secs(20);
 const REGRESSIONS: &str = "tests/it/convergence/regressions.txt";
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a setting of the test, not of the program")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the test, not of the program"
+)]
 fn any_order_any_batches_any_crash_the_same_end() {
     let cases = std::env::var("CONVERGENCE_CASES")
         .map_or(CASES, |cases| cases.parse().expect("a number of cases"));
