@@ -7,7 +7,7 @@ use std::path::{self, Component, Path, PathBuf};
 
 use super::problems::{Fault, Problem, quoted};
 use super::reader::Reader;
-use super::setting::{DefaultValue, Setting};
+use super::setting::{AMQP_URL, DefaultValue, Setting};
 
 const DEFAULT_DATA_DIR: &str = "hookmirror-data";
 const DEFAULT_DATABASE: &str = "hookmirror-data/mirror.db";
@@ -26,15 +26,6 @@ pub(super) const DATA_DIR: Setting = Setting {
     alias: None,
     default: DefaultValue::Text(DEFAULT_DATA_DIR),
     meaning: "directory of the embedded queue; created if it is missing",
-};
-
-/// Known so that it is refused: to ignore it would leave a broker without the events that its owner
-/// expects there.
-pub(super) const AMQP_URL: Setting = Setting {
-    name: "AMQP_URL",
-    alias: None,
-    default: DefaultValue::Described("unset"),
-    meaning: "a broker, in later versions",
 };
 
 /// Which engine holds the mirror, and where.
