@@ -1,11 +1,15 @@
 //! `doctor`: everything that can be looked at, and all that was found.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use console::style;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::events::read_account;
 use super::output::{say, say_json};
@@ -16,6 +20,13 @@ use crate::error_chain::ErrorChain;
 use crate::ops::checkup::{self, Finding, Level};
 use crate::store::sqlite::SqliteStore;
 
+const CONNECT: Duration = Duration::from_secs(2);
+/// Longer than the default limit of a readiness check.
+const ANSWER: Duration = Duration::from_secs(6);
+const MAX_ANSWER: u64 = 16 * 1024;
+
+/// Check every setting and dependency and report all findings
+///
 /// Looks at the settings, the data directory, the listener, the queue, the database, the events and
 /// the outbox. Reports everything it finds; ends with 1 if something does not work.
 #[derive(Debug, Args)]
@@ -85,37 +96,107 @@ async fn examine(config: &Config) -> Vec<Finding> {
     } else {
         Finding::warning(
             "clerk",
-            "no CLERK_SECRET_KEY: paid metadata waits in the outbox and is not sent",
+            "no key for Clerk's API, so metadata waits in the outbox: set CLERK_SECRET_KEY",
         )
     });
-    findings.push(match check_data_dir(&config.data_dir) {
-        Some(problem) => Finding::problem("data", problem.to_string()),
-        None => Finding::ok(
-            "data",
-            format!("{} can be written to", config.data_dir.display()),
-        ),
-    });
+    findings.push(data_dir(&config.data_dir));
     findings.push(listener(config.ingress.listen).await);
     findings.extend(database(config).await);
     findings
 }
 
+/// Looks without leaving a directory behind: `run` makes it when it starts.
+fn data_dir(path: &Path) -> Finding {
+    const CHECK: &str = "data";
+    let shown = path.display();
+    if path.exists() {
+        return match check_data_dir(path) {
+            Some(problem) => Finding::problem(CHECK, problem.to_string()),
+            None => Finding::ok(CHECK, format!("{shown} can be written to")),
+        };
+    }
+    let above = nearest_existing(path);
+    if check_data_dir(&above).is_none() {
+        let message = format!("{shown} does not exist yet; `hookmirror run` creates it");
+        return Finding::ok(CHECK, message);
+    }
+    Finding::problem(
+        CHECK,
+        format!(
+            "{shown} does not exist and cannot be created in {}: set HOOKMIRROR_DATA_DIR to a \
+             directory that this process may write to",
+            above.display()
+        ),
+    )
+}
+
+fn nearest_existing(path: &Path) -> PathBuf {
+    let above = path.ancestors().find(|above| above.exists());
+    // A relative path ends in nothing, which is the working directory.
+    above.map_or_else(|| ".".into(), Path::to_owned)
+}
+
 async fn listener(address: SocketAddr) -> Finding {
     const CHECK: &str = "listener";
-    let connect = TcpStream::connect(address);
-    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), connect).await {
-        return Finding::ok(CHECK, format!("something answers at {address}"));
+    let (is_ours, status) = match ask_readiness(address).await {
+        Ok(answer) => answer,
+        Err(_) => return could_listen(CHECK, address).await,
+    };
+    match status.as_str() {
+        _ if !is_ours => Finding::problem(
+            CHECK,
+            format!(
+                "something that is not hookmirror answers at {address}: stop it, or set \
+                 HOOKMIRROR_LISTEN to another address"
+            ),
+        ),
+        "200" => Finding::ok(CHECK, format!("hookmirror runs at {address} and is ready")),
+        _ => Finding::problem(
+            CHECK,
+            format!(
+                "hookmirror runs at {address} and cannot accept events ({status}): see its log, \
+                 and GET /readyz"
+            ),
+        ),
     }
+}
+
+async fn could_listen(check: &'static str, address: SocketAddr) -> Finding {
     match TcpListener::bind(address).await {
         Ok(_) => Finding::ok(
-            CHECK,
-            format!("nothing listens at {address}; the address is free"),
+            check,
+            format!("{address} is free; `hookmirror run` will listen there"),
         ),
         Err(error) => Finding::problem(
-            CHECK,
-            format!("cannot listen at {address} (HOOKMIRROR_LISTEN): {error}"),
+            check,
+            format!(
+                "nothing answers at {address}, and it cannot be listened at: {error}; set \
+                 HOOKMIRROR_LISTEN to another address"
+            ),
         ),
     }
+}
+
+/// Asks for `/readyz`; tells whether it is we who answer, and the status.
+async fn ask_readiness(address: SocketAddr) -> io::Result<(bool, String)> {
+    let mut connection = timeout(CONNECT, TcpStream::connect(address)).await??;
+    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let exchange = async {
+        connection.write_all(request.as_bytes()).await?;
+        connection.take(MAX_ANSWER).read_to_end(&mut answer).await
+    };
+    // Whoever has connected and says nothing sensible is somebody else.
+    let _ = timeout(ANSWER, exchange).await;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let is_ours = match status.as_str() {
+        "200" => body.contains(r#""status":"ready""#),
+        "503" => body.contains(r#""error":{"code":"#),
+        _ => false,
+    };
+    Ok((is_ours, status))
 }
 
 async fn database(config: &Config) -> Vec<Finding> {
@@ -124,10 +205,19 @@ async fn database(config: &Config) -> Vec<Finding> {
     let store = match SqliteStore::open_existing(path).await {
         Ok(Some(store)) => store,
         Ok(None) => {
-            let message = format!("{} does not exist yet; `run` creates it", path.display());
+            let message = format!(
+                "{} does not exist yet; `hookmirror run` creates it",
+                path.display()
+            );
             return vec![Finding::ok(CHECK, message)];
         }
-        Err(error) => return vec![Finding::problem(CHECK, ErrorChain(&error).to_string())],
+        Err(error) => {
+            let message = format!(
+                "{}; set DATABASE_URL to another file, or mend this one",
+                ErrorChain(&error)
+            );
+            return vec![Finding::problem(CHECK, message)];
+        }
     };
     let state = checkup::database(&store).await;
     let usable = state.level == Level::Ok;
@@ -138,13 +228,10 @@ async fn database(config: &Config) -> Vec<Finding> {
     let now = SystemClock.now();
     match read_account(config, &store).await {
         Ok(account) => findings.extend(checkup::events(&account, now)),
-        Err(CommandError::Other(error)) => {
-            findings.push(Finding::problem(
-                "queue",
-                ErrorChain(error.as_ref()).to_string(),
-            ));
+        Err(error) => {
+            let message = ErrorChain(error.as_ref()).to_string();
+            findings.push(Finding::problem("queue", message));
         }
-        Err(CommandError::Config(_) | CommandError::Usage(_)) => {}
     }
     let has_key = config.clerk.secret_key.is_some();
     findings.push(checkup::outbox(&store, has_key, now).await);

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{or_dash, say, say_json, state, table};
+use super::output::{listing, or_dash, say, say_json, state, table};
 use super::{CommandError, Ended, load_config};
 use crate::config::{Config, DatabaseUrl};
 use crate::model::event::{EventId, EventKey};
@@ -177,8 +177,8 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
     }
     let full = events.len() == args.limit as usize;
     let rows = events.into_iter().map(row).collect();
-    say(&table(
-        &["RECEIVED", "EVENT", "TYPE", "SUBJECT", "STATE", "OUTCOME"],
+    say(&listing(
+        &["EVENT", "STATE", "TYPE", "OUTCOME", "RECEIVED", "SUBJECT"],
         rows,
     ));
     if full {
@@ -192,12 +192,12 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
 
 fn row(event: EventSummary) -> Vec<String> {
     vec![
-        event.received_at.to_string(),
         event.key.to_string(),
-        event.event_type.to_string(),
-        or_dash(event.subject),
         state(event.state),
+        event.event_type.to_string(),
         event.outcome,
+        event.received_at.to_string(),
+        or_dash(event.subject),
     ]
 }
 
@@ -318,10 +318,7 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
 }
 
 /// Reads the queue, then the ledger.
-pub(super) async fn read_account(
-    config: &Config,
-    store: &SqliteStore,
-) -> Result<Account, CommandError> {
+pub(super) async fn read_account(config: &Config, store: &SqliteStore) -> anyhow::Result<Account> {
     let waiting = inspect::waiting(&config.data_dir)
         .await
         .context("cannot look into the queue")?;
@@ -335,7 +332,7 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
         say_json(&account)?;
         return Ok(Ended::Done);
     }
-    let rows = account
+    let rows: Vec<_> = account
         .states
         .iter()
         .map(|count| {
@@ -347,9 +344,12 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
             ]
         })
         .collect();
-    say(&table(&["SOURCE", "STATE", "EVENTS", "DELIVERIES"], rows));
+    if !rows.is_empty() {
+        let header = ["SOURCE", "STATE", "EVENTS", "DELIVERIES"];
+        say(&format!("{}\n", table(&header, rows)));
+    }
     say(&format!(
-        "\n{} accepted = {} in the ledger + {} only in the queue ({} messages wait)",
+        "{} accepted = {} in the ledger + {} only in the queue ({} messages wait)",
         account.accepted, account.recorded, account.queue.events, account.queue.messages
     ));
     Ok(Ended::Done)

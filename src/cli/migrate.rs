@@ -8,6 +8,8 @@ use crate::config::DatabaseUrl;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 
+/// Bring the database's schema up to date
+///
 /// Applies the migrations that the database does not have yet. `run` does the same at its start.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {

@@ -37,17 +37,15 @@ struct Cli {
     command: Command,
 }
 
+/// Commands without a line here are explained where their arguments are.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Play a story of signed webhooks through the real pipeline and show what came of it
     Demo(demo::DemoArgs),
     /// Receive webhooks, mirror them, deliver metadata: all roles in one process
+    #[command(after_help = run::settings())]
     Run,
-    /// Sign payload files as the provider would and post them
     Send(send::SendArgs),
-    /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
-    /// Check every setting and dependency and report all findings
     Doctor(doctor::DoctorArgs),
     /// Look at events: what was received and what became of it
     #[command(subcommand)]

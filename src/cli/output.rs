@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::model::state::EventState;
 
+/// Spaces between two columns.
+const GAP: u16 = 2;
+
 /// Writes a line to standard output. A reader that hung up (`| head`) is no error.
 pub(super) fn say(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
@@ -30,21 +33,66 @@ pub(super) fn say_json<T: Serialize>(value: &T) -> Result<(), serde_json::Error>
     Ok(())
 }
 
-/// A table without lines, as wide as the terminal at most; unbounded in a pipe.
+/// A table without lines, as wide as the terminal at most, its cells broken where they must be;
+/// unbounded in a pipe.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    draw(header, rows, terminal_width())
+}
+
+/// A table whose cells people copy: nothing in it is broken. Columns are given by importance; those
+/// that a terminal has no room for are left out, and named below. In a pipe all are there.
+pub(super) fn listing(header: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    let Some(room) = terminal_width() else {
+        return draw(header, rows, None);
+    };
+    let fitting = fitting_columns(header, &rows, usize::from(room));
+    for row in &mut rows {
+        row.truncate(fitting);
+    }
+    let mut text = draw(&header[..fitting], rows, None);
+    let left_out = header[fitting..].join(", ");
+    if !left_out.is_empty() {
+        let note = format!("\n\nno room here for {left_out}: widen the terminal, or see --json");
+        text.push_str(&style(note).dim().to_string());
+    }
+    text
+}
+
+/// How many columns fit, from the first on; one at least.
+fn fitting_columns(header: &[&str], rows: &[Vec<String>], room: usize) -> usize {
+    let mut used = 0;
+    header
+        .iter()
+        .enumerate()
+        .take_while(|(index, title)| {
+            let cells = rows.iter().filter_map(|row| row.get(*index));
+            let widest = cells.map(|cell| console::measure_text_width(cell)).max();
+            used += widest.unwrap_or(0).max(title.len());
+            let fits = used <= room;
+            used += usize::from(GAP);
+            fits || *index == 0
+        })
+        .count()
+}
+
+fn terminal_width() -> Option<u16> {
+    let is_terminal = io::stdout().is_terminal();
+    is_terminal.then(|| console::Term::stdout().size().1)
+}
+
+fn draw(header: &[&str], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_header(header.iter().map(|title| style(title).bold().to_string()))
         .add_rows(rows);
-    if io::stdout().is_terminal() {
-        let width = console::Term::stdout().size().1;
+    if let Some(width) = width {
         table
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(width);
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
     table.trim_fmt()
 }

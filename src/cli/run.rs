@@ -9,7 +9,7 @@ use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::ClerkApi;
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
-use crate::config::{Config, DatabaseUrl, with_writable_data_dir};
+use crate::config::{Config, DatabaseUrl, SETTINGS, Setting, with_writable_data_dir};
 use crate::ingress::Limits;
 use crate::provider::Verifier;
 use crate::shutdown::Shutdown;
@@ -26,6 +26,7 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
         data_dir: &config.data_dir,
         database,
         listen: config.ingress.listen,
+        listen_is_set_by: "HOOKMIRROR_LISTEN",
         verifiers: verifiers(&config)?,
         limits: limits(&config),
         clerk: clerk(&config)?,
@@ -43,15 +44,25 @@ pub(super) async fn run() -> Result<Ended, CommandError> {
 
     let handle = shutdown.handle();
     let ended = tokio::select! {
-        () = handle.begun() => {
-            tracing::info!("shutting down; a second signal ends the process at once");
-            Ended::Done
-        }
+        () = handle.begun() => Ended::Done,
         () = system.broken() => Ended::Failed,
     };
     system.stop(config.shutdown_deadline).await;
     tracing::info!("ended");
     Ok(ended)
+}
+
+/// All settings, for `run --help`.
+pub(super) fn settings() -> String {
+    let mut text = "Settings, from the environment or the file:".to_owned();
+    for setting in SETTINGS {
+        let Setting { name, meaning, .. } = setting;
+        text.push_str(&format!(
+            "\n  {name}\n      {meaning} [{}]",
+            setting.default
+        ));
+    }
+    text
 }
 
 fn warn(config: &Config) {
@@ -92,13 +103,31 @@ fn limits(config: &Config) -> Limits {
     Limits {
         max_body_bytes: config.ingress.max_body_bytes,
         max_buffered_bytes: config.ingress.max_buffered_bytes,
-        max_connections: config.ingress.max_connections,
+        max_connections: affordable_connections(config.ingress.max_connections),
         request_timeout: config.ingress.request_timeout,
-        header_timeout: config.ingress.request_timeout,
         confirm_timeout: config.ingress.confirm_timeout,
         shutdown_grace: config.shutdown_deadline / 2,
         ..Limits::default()
     }
+}
+
+/// Each connection takes a file descriptor, and the databases need some too. Raises the process's
+/// soft limit as far as the system lets it.
+fn affordable_connections(wanted: usize) -> usize {
+    const OTHERS: u64 = 128;
+    let needed = OTHERS + wanted as u64;
+    let allowed = rlimit::increase_nofile_limit(needed).unwrap_or(1024);
+    if allowed < needed {
+        tracing::warn!(
+            wanted,
+            allowed,
+            "the system allows {allowed} open files, so fewer connections are served at once than \
+             HOOKMIRROR_MAX_CONNECTIONS says; raise `ulimit -n` or lower the setting"
+        );
+    }
+    usize::try_from(allowed.saturating_sub(OTHERS))
+        .unwrap_or(wanted)
+        .clamp(1, wanted)
 }
 
 fn clerk(config: &Config) -> anyhow::Result<Option<Arc<dyn ClerkApi>>> {

@@ -1,5 +1,6 @@
 //! `send`: plays the providers' part against a running service.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::output::{say, say_json};
@@ -21,20 +22,21 @@ use crate::sender::{
 };
 use crate::shutdown::Shutdown;
 
-/// Signs payload files with the configured secrets, posts them, and tells what came of it.
+/// Sign payload files as the provider would and post them
 ///
-/// Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
+/// Signs with the configured secrets, and tells what came of it. Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
 /// accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   hookmirror send fixtures/clerk/user.created.json
-  hookmirror send fixtures/clerk/user.{created,updated}.json --count 2000 --duplicates 20 --shuffle
+  hookmirror send user.created.json user.updated.json --count 2000 --duplicates 20 --shuffle
   hookmirror send my-payload.json --source clerk --url https://hooks.example.com
 
-With --count above the number of files, the files are templates: every further generation is the same
-story with other users, e-mail addresses, payments and event ids. The same files, count and --seed give
-the same events again.")]
+\
+With --count above the number of files, the files are templates: each further generation is the \
+same story with other users, e-mail addresses, payments and event ids. The same files, count and \
+--seed give the same events again.")]
 pub(super) struct SendArgs {
     /// Payload files, as the provider's body would be
     #[arg(required = true, value_name = "FILE")]
@@ -46,13 +48,13 @@ pub(super) struct SendArgs {
     #[arg(long)]
     url: Option<String>,
     /// How many events to make of the files. Default: each file once
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     count: Option<usize>,
     /// Deliveries to begin in a second. Default: as fast as they are taken
     #[arg(long)]
     rate: Option<f64>,
     /// Deliveries under way at a time
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = positive)]
     concurrency: usize,
     /// So many in a hundred deliveries are made twice
     #[arg(long, default_value_t = 0, value_name = "PCT",
@@ -73,6 +75,13 @@ pub(super) struct SendArgs {
     /// Report as JSON
     #[arg(long)]
     json: bool,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("not a whole number above 0".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
@@ -107,9 +116,9 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
     let bar = Bar::new(deliveries.len());
     let report = sender
         .send(deliveries, &bar, &shutdown.handle().token())
-        .await
-        .map_err(refine)?;
+        .await;
     bar.0.finish_and_clear();
+    let report = report.map_err(refine)?;
 
     if args.json {
         say_json(&as_json(&report, seed))?;
@@ -225,10 +234,12 @@ struct Bar(ProgressBar);
 impl Bar {
     fn new(deliveries: usize) -> Self {
         let bar = ProgressBar::new(deliveries as u64);
-        if let Ok(form) =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec:.0} {elapsed} {msg}")
-        {
-            bar.set_style(form);
+        if let Ok(form) = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} {msg}") {
+            let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+                // What cannot be drawn is not missed.
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(form.with_key("rate", rate));
         }
         Self(bar)
     }
@@ -251,9 +262,8 @@ impl Progress for Bar {
 fn describe(report: &Report, seed: u64) -> String {
     let seconds = report.elapsed.as_secs_f64();
     let mut lines = vec![format!(
-        "{} of {} deliveries made, of {} events, in {seconds:.1} s ({:.0}/s, {} retries, seed {seed})",
+        "{} deliveries of {} events in {seconds:.1} s ({:.0}/s, {} retries, seed {seed})",
         report.deliveries,
-        report.planned,
         report.events,
         report.deliveries as f64 / seconds.max(0.001),
         report.retries,
@@ -288,8 +298,9 @@ fn describe(report: &Report, seed: u64) -> String {
     }
     if report.cancelled {
         lines.push(format!(
-            "stopped early: {} not made; --seed {seed} makes the same events again",
-            report.unfinished()
+            "stopped early: {} of {} were not made; --seed {seed} makes the same events again",
+            report.unfinished(),
+            report.planned
         ));
     }
     lines.join("\n")
@@ -300,8 +311,12 @@ fn as_json(report: &Report, seed: u64) -> serde_json::Value {
         .refused
         .iter()
         .map(|(status, refusals)| {
-            let code = refusals.first_answer.as_ref().map(|answer| &answer.code);
-            let entry = json!({ "count": refusals.count, "code": code });
+            let answer = refusals.first_answer.as_ref();
+            let entry = json!({
+                "count": refusals.count,
+                "code": answer.map(|answer| &answer.code),
+                "message": answer.map(|answer| &answer.message),
+            });
             (status.to_string(), entry)
         })
         .collect();

@@ -31,6 +31,8 @@ pub(super) struct Parts<'a> {
     pub(super) database: &'a Path,
     /// Where to listen.
     pub(super) listen: SocketAddr,
+    /// What to change if that address cannot be had.
+    pub(super) listen_is_set_by: &'static str,
     /// One for each source.
     pub(super) verifiers: Vec<Verifier>,
     /// What ingress gives away.
@@ -79,9 +81,8 @@ impl System {
         }
         let listener = TcpListener::bind(parts.listen).await.with_context(|| {
             format!(
-                "cannot listen on {}: is another process listening there? HOOKMIRROR_LISTEN \
-                 changes the address",
-                parts.listen
+                "cannot listen on {}, set by {}",
+                parts.listen, parts.listen_is_set_by
             )
         })?;
         let address = listener.local_addr().context("cannot listen")?;

@@ -5,9 +5,9 @@ use clap::{Args, Subcommand};
 use console::style;
 
 use super::events::existing_store;
-use super::output::{or_dash, say, say_json, table};
+use super::output::{or_dash, say, say_json};
 use super::{CommandError, Ended, load_config};
-use crate::model::ledger::UserReport;
+use crate::model::ledger::{CheckoutSummary, UserReport};
 use crate::model::outbox::{DeliveryState, OutboxEntry};
 use crate::model::user::UserId;
 use crate::store::Store;
@@ -90,26 +90,7 @@ fn describe(report: &UserReport, has_key: bool) -> String {
     if report.checkout_sessions.is_empty() {
         text.push("none".to_owned());
     } else {
-        let rows = report
-            .checkout_sessions
-            .iter()
-            .map(|session| {
-                vec![
-                    session.created_at.to_string(),
-                    session.id.clone(),
-                    session.status.to_string(),
-                    session.payment.to_string(),
-                    amount(session.amount_total, session.currency.as_deref()),
-                    or_dash(session.customer.as_ref()),
-                ]
-            })
-            .collect();
-        text.push(table(
-            &[
-                "OPENED", "CHECKOUT", "STATUS", "PAYMENT", "AMOUNT", "CUSTOMER",
-            ],
-            rows,
-        ));
+        text.extend(report.checkout_sessions.iter().map(checkout));
     }
     if let Some(entitlement) = &report.entitlement {
         let verdict = if entitlement.paid {
@@ -126,11 +107,24 @@ fn describe(report: &UserReport, has_key: bool) -> String {
     text.join("\n")
 }
 
+/// On lines of its own: ids of sessions are too long for a table, and are there to be copied.
+fn checkout(session: &CheckoutSummary) -> String {
+    let amount = amount(session.amount_total, session.currency.as_deref());
+    let mut text = format!(
+        "{}\n  {}, {}, {amount}\n  opened {}",
+        session.id, session.status, session.payment, session.created_at
+    );
+    if let Some(customer) = &session.customer {
+        text.push_str(&format!(" by {customer}"));
+    }
+    text
+}
+
 fn amount(smallest_units: Option<i64>, currency: Option<&str>) -> String {
     match (smallest_units, currency) {
         (Some(amount), Some(currency)) => format!("{amount} {currency} (smallest unit)"),
         (Some(amount), None) => amount.to_string(),
-        (None, _) => "–".to_owned(),
+        (None, _) => "no amount".to_owned(),
     }
 }
 

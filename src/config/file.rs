@@ -10,9 +10,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem};
-use super::reader::{self, Layer, Written};
-use super::setting::suggestion_for;
+use super::setting::{CONFIG, is_setting, suggestion_for};
 
 /// No settings file is nearly as long; a device or a database named by mistake is.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
                 format!("names a file that cannot be read: {error}"),
                 "name a readable TOML file, or unset it",
             );
-            problems.push(fault.of(reader::CONFIG.name, Some(named_by.clone())));
+            problems.push(fault.of(CONFIG.name, Some(named_by.clone())));
             return Layer::new();
         }
     };
@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
                 "write settings as `NAME = \"text\"` or `NAME = 123`",
             );
             let origin = origin_of(path, &text, start);
-            problems.push(fault.of(reader::CONFIG.name, Some(origin)));
+            problems.push(fault.of(CONFIG.name, Some(origin)));
             return Layer::new();
         }
     };
@@ -103,14 +103,14 @@ fn origin_of(path: &Path, text: &str, byte: usize) -> Origin {
 
 /// The text of a value, as it would be written in the environment.
 fn text_of(name: &str, value: Spanned<DeValue<'_>>) -> Result<String, Fault> {
-    if name == reader::CONFIG.name {
+    if name == CONFIG.name {
         return Err(Fault::new(
             "nested_config_file",
             "stands in a settings file",
             "remove it: only the environment names the file",
         ));
     }
-    if !reader::is_setting(name) {
+    if !is_setting(name) {
         return Err(unknown(name));
     }
     match value.into_inner() {

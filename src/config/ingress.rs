@@ -57,11 +57,11 @@ pub(super) const REQUEST_TIMEOUT_MS: Number = Number::of(
         name: "HOOKMIRROR_REQUEST_TIMEOUT_MS",
         alias: None,
         default: DefaultValue::Text("10000"),
-        meaning: "how long a client may take for the headers, and again for the body",
+        meaning: "how long a body may take to arrive once the headers are there",
     },
     1,
     600_000,
-    "no request comes in no time, and no provider waits that long",
+    "no body comes in no time, and no provider waits that long",
 );
 
 pub(super) const CONFIRM_TIMEOUT_MS: Number = Number::of(

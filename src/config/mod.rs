@@ -23,6 +23,7 @@ use std::time::Duration;
 mod clerk;
 mod file;
 mod ingress;
+mod layer;
 mod logging;
 mod problems;
 mod reader;
@@ -55,7 +56,7 @@ const SHUTDOWN_SECONDS: Number = Number::of(
 
 /// All that can be set, in the order in which people should read it.
 pub const SETTINGS: &[Setting] = &[
-    reader::CONFIG,
+    setting::CONFIG,
     storage::DATABASE_URL,
     storage::DATA_DIR,
     ingress::LISTEN,
@@ -138,6 +139,7 @@ impl Config {
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             warnings: Vec::new(),
         };
+        storage::keep_apart(&mut reader, &config.database, &config.data_dir);
         let (problems, warnings) = reader.finish();
         if problems.is_empty() {
             return Ok(Self { warnings, ..config });
@@ -166,7 +168,7 @@ pub fn with_writable_data_dir(
             )),
         },
         Err(mut problems) => {
-            let uncertain = [storage::DATA_DIR.name, reader::CONFIG.name];
+            let uncertain = [storage::DATA_DIR.name, setting::CONFIG.name];
             let is_certain = !problems
                 .problems()
                 .iter()

@@ -1,43 +1,18 @@
 //! Where sections get their values from: the layers, and what has been found wrong so far.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::file;
+use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem, quoted};
-use super::setting::{DefaultValue, Number, PREFIX, Setting, suggestion_for};
-use super::{SETTINGS, file, storage};
-
-pub(super) const CONFIG: Setting = Setting {
-    name: "HOOKMIRROR_CONFIG",
-    alias: None,
-    default: DefaultValue::Described("none"),
-    meaning: "TOML file with any of these settings, by the same names; the environment goes before it",
-};
+use super::setting::{CONFIG, Number, PREFIX, Setting, is_setting, suggestion_for};
 
 /// Variables that Kubernetes gives every container when a service is named `hookmirror`.
 const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
 
 /// Settings of the contract that later versions will have.
 const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
-
-/// A value as it was written. Has no `Debug`: it may be a secret.
-#[derive(Clone)]
-pub(super) struct Written {
-    pub(super) text: String,
-    pub(super) origin: Origin,
-}
-
-/// Everything that was written in one place, by name.
-pub(super) type Layer = BTreeMap<String, Written>;
-
-/// Whether a setting goes by this name, if only to be refused.
-pub(super) fn is_setting(name: &str) -> bool {
-    SETTINGS
-        .iter()
-        .chain([&storage::AMQP_URL])
-        .any(|setting| setting.is_named(name))
-}
 
 /// Hands out values by setting and collects what is wrong with them. A value that cannot be used is
 /// reported and its default goes on in its place, so that one pass finds everything.

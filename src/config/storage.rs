@@ -3,14 +3,16 @@
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{self, Component, Path, PathBuf};
 
 use super::problems::{Fault, Problem, quoted};
 use super::reader::Reader;
-use super::setting::{DefaultValue, Setting};
+use super::setting::{AMQP_URL, DefaultValue, Setting};
 
 const DEFAULT_DATA_DIR: &str = "hookmirror-data";
 const DEFAULT_DATABASE: &str = "hookmirror-data/mirror.db";
+/// How the names of the queue's files in the data directory begin.
+const QUEUE_FILES: &str = "queue.";
 
 pub(super) const DATABASE_URL: Setting = Setting {
     name: "DATABASE_URL",
@@ -24,15 +26,6 @@ pub(super) const DATA_DIR: Setting = Setting {
     alias: None,
     default: DefaultValue::Text(DEFAULT_DATA_DIR),
     meaning: "directory of the embedded queue; created if it is missing",
-};
-
-/// Known so that it is refused: to ignore it would leave a broker without the events that its owner
-/// expects there.
-pub(super) const AMQP_URL: Setting = Setting {
-    name: "AMQP_URL",
-    alias: None,
-    default: DefaultValue::Described("unset"),
-    meaning: "a broker, in later versions",
 };
 
 /// Which engine holds the mirror, and where.
@@ -95,6 +88,47 @@ impl DatabaseUrl {
 
 pub(super) fn read_data_dir(reader: &mut Reader) -> PathBuf {
     reader.read(&DATA_DIR, DEFAULT_DATA_DIR.into(), |path| Ok(path.into()))
+}
+
+/// Reports a database that would be one of the queue's own files. Two engines in one file would wait
+/// for each other at every commit, and the queue could not be given up without the mirror.
+///
+/// By the words of the paths: what symbolic links make of them is not looked at.
+pub(super) fn keep_apart(reader: &mut Reader, database: &DatabaseUrl, data_dir: &Path) {
+    let DatabaseUrl::Sqlite(path) = database;
+    let is_queues = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with(QUEUE_FILES));
+    let directory = path.parent().unwrap_or(Path::new(""));
+    if !is_queues || plain(directory) != plain(data_dir) {
+        return;
+    }
+    let fault = Fault::new(
+        "database_is_the_queue",
+        "names a file of the embedded queue, which needs one of its own",
+        "name another file, such as `mirror.db` beside it",
+    );
+    let origin = reader.origin(&DATABASE_URL);
+    reader.report(&DATABASE_URL, Some(origin), fault);
+}
+
+/// An absolute path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let absolute = path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.into());
+    let mut plain = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                plain.push(component);
+            }
+        }
+    }
+    plain
 }
 
 /// Creates the data directory if it is missing and proves by writing a file that it can be used. A

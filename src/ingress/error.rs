@@ -6,8 +6,6 @@
 //! sender wrote. The header `webhook-delivery`, with which an answer could switch off the endpoint
 //! at Svix, is never sent.
 
-use std::error::Error;
-use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -20,6 +18,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::error_chain::ErrorChain;
 use crate::provider::Rejection;
 use crate::queue::PublishError;
 
@@ -112,8 +111,8 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             Self::NotDurable(cause) | Self::NotReady(cause) => {
-                let error = chain(cause);
-                tracing::error!(source, code, status, error, "no confirm from the queue");
+                let error = ErrorChain(cause);
+                tracing::error!(source, code, status, %error, "no confirm from the queue");
             }
             _ if status >= 500 => tracing::warn!(source, code, status, "webhook refused"),
             _ => tracing::info!(source, code, status, "webhook refused"),
@@ -199,12 +198,4 @@ pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
             tracing::error!("a handler panicked; its request was answered with 500");
             Refusal::Internal.into_response(true)
         })
-}
-
-/// An error and all its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    iter::successors(Some(error), |&error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -84,7 +84,7 @@ impl Default for Limits {
             max_buffered_bytes: 64 * 1024 * 1024,
             request_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(5),
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(75),
             max_connections: 512,
             connection_age: Duration::from_secs(600),
             shutdown_grace: Duration::from_secs(20),

@@ -1,7 +1,5 @@
 //! One attempt: a signed request, and what its answer means.
 
-use std::error::Error;
-use std::fmt::Write;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -125,16 +123,4 @@ fn describe(status: StatusCode, answer: Option<&ErrorAnswer>) -> String {
         Some(ErrorAnswer { code, message }) => format!("answered {status}: {code}: {message}"),
         None => format!("answered {status}"),
     }
-}
-
-/// The error with all its causes.
-pub(super) fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string cannot fail.
-        let _ = write!(line, ": {error}");
-        cause = error.source();
-    }
-    line
 }

@@ -13,9 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Delivery;
-use super::attempt::{Attempt, Target, attempt, in_one_line};
+use super::attempt::{Attempt, Target, attempt};
 use super::report::{Ending, Report, Tally};
 use crate::clock::Clock;
+use crate::error_chain::ErrorChain;
 use crate::http_client;
 use crate::model::source::{Source, SourceName};
 use crate::provider::{self, SecretProblem};
@@ -73,7 +74,7 @@ impl Default for SendOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No connection, and there has never been one.
-    #[error("nothing answers at {url}: is `hookmirror run` up?")]
+    #[error("nothing answers at {url} (is `hookmirror run` up?)")]
     NobodyAnswers {
         /// Where.
         url: String,
@@ -289,7 +290,7 @@ impl Sender {
                             source: error,
                         });
                     }
-                    (in_one_line(&error), Duration::ZERO)
+                    (ErrorChain(&error).to_string(), Duration::ZERO)
                 }
             };
             let pause = match pauses.next() {

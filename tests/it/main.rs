@@ -5,8 +5,12 @@
     reason = "a test that cannot be set up has failed; clippy.toml allows it inside of tests only"
 )]
 
+mod architecture;
 mod clerk_api;
+mod cli;
 mod config;
+mod convergence;
+mod docs;
 mod fixtures;
 mod handlers;
 mod ingress;

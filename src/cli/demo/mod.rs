@@ -11,12 +11,14 @@ use clap::Args;
 use self::report::Reporter;
 use self::stage::{Answer, Stage};
 use self::story::{Expected, Post, Scene};
+use super::output::complain;
 use super::{CommandError, Ended, fresh_seed};
 use crate::clock::{Clock, SystemClock};
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::shutdown::Shutdown;
 
+mod cast;
 mod payloads;
 mod report;
 mod stage;
@@ -26,11 +28,11 @@ mod story;
 /// How long ago the story begins.
 const STORY_SECONDS: i64 = 3600;
 
-/// Plays a story of signed webhooks through the real pipeline: users created, changed late and twice,
-/// deleted; checkouts paid at once, later and never; a forgery; events that cannot be used. Shows
-/// what came of it, then keeps running so that you can look around.
+/// Play a story of signed webhooks through the real pipeline and show what came of it
 ///
-/// Needs nothing and leaves nothing behind.
+/// Users are created, changed late and twice, deleted; checkouts are paid at once, later and never;
+/// there is a forgery, and an event that cannot be used. Then it keeps running, so that you can look
+/// around. It needs nothing and leaves nothing behind.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -85,7 +87,7 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
         played = play(&stage) => Some(played),
         () = handle.begun() => None,
     };
-    let good = match played {
+    let mut good = match played {
         Some(Ok(good)) => good,
         Some(Err(error)) => {
             stage.clear().await;
@@ -94,10 +96,14 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
         None => false,
     };
     if !args.exit && !handle.has_begun() {
-        report::how_to_look_further(stage.address(), &stage.write_settings()?);
+        let (settings, payload) = (stage.write_settings()?, stage.write_payload()?);
+        report::how_to_look_further(stage.address(), &settings, &payload);
         tokio::select! {
             () = handle.begun() => {}
-            () = stage.broken() => {}
+            () = stage.broken() => {
+                complain("a part of the demo has ended by itself; this is a bug");
+                good = false;
+            }
         }
     }
     stage.clear().await;

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use console::style;
+use console::{Alignment, pad_str, style};
 use serde_json::Value;
 
-use super::super::output::{say, state, table};
+use super::super::output::{or_dash, say, state, table};
 use super::Observation;
 use super::stage::{Answer, Stage};
 use super::story::{Expected, Scene, endings};
@@ -27,10 +27,11 @@ impl Reporter {
     pub(super) fn begin(address: SocketAddr) -> Self {
         say(&format!(
             "{}\n\n\
-             Clerk and Stripe tell an application what happens by posting signed webhooks to it: late,\n\
-             twice, in any order. hookmirror verifies each one, keeps it durably before it answers, and\n\
-             keeps a database and Clerk's metadata true to all of them. Watch it do that, on\n\
-             http://{address}, with made-up people and a stand-in for Clerk's API.",
+             Clerk and Stripe tell an application what happens by posting signed webhooks:\n\
+             late, twice, in any order. hookmirror verifies each one, keeps it durably before\n\
+             it answers, and keeps a database and Clerk's metadata true to all of them.\n\
+             Watch it do that, with made-up people and a stand-in for Clerk's API, at\n\
+             http://{address}.",
             style("hookmirror demo").bold()
         ));
         Self {
@@ -65,12 +66,11 @@ impl Reporter {
                 style("✗").red().bold()
             };
             say(&format!(
-                "  {mark} {:<8} {:<40} {}",
-                post.delivery.source.name.as_str(),
-                post.delivery.event_type.as_str(),
-                sight(observation),
+                "  {mark} {:<18} {} {}",
+                post.note,
+                pad_str(&sight(observation), 30, Alignment::Left, None),
+                style(&post.delivery.event_type).dim()
             ));
-            say(&format!("      {}", style(post.note).dim()));
         }
         say(&format!("    {} {}", style("▸").cyan(), scene.lesson));
     }
@@ -122,21 +122,19 @@ impl Reporter {
                         .filter_map(|name| name.as_deref())
                         .collect::<Vec<_>>()
                         .join(" "),
-                    user.email.clone().unwrap_or_default(),
                     if paid {
                         style("paid").green().to_string()
                     } else {
                         style("not paid").yellow().to_string()
                     },
-                    entitlement.map_or_else(String::new, |entitlement| entitlement.reason.clone()),
-                    stripe.map_or_else(|| "–".to_owned(), Value::to_string),
+                    or_dash(stripe.and_then(|stripe| stripe.get("payment")?.as_str())),
+                    or_dash(entitlement.map(|entitlement| &entitlement.reason)),
                 ],
                 None => vec![
                     style(name).dim().to_string(),
-                    style("deleted: nothing personal is kept").dim().to_string(),
+                    style("deleted").dim().to_string(),
                     "–".to_owned(),
-                    String::new(),
-                    "–".to_owned(),
+                    style("nothing personal is kept").dim().to_string(),
                 ],
             });
         }
@@ -144,16 +142,8 @@ impl Reporter {
             "\n{}\n",
             style("The mirror, and what Clerk holds").bold()
         ));
-        say(&table(
-            &[
-                "NAME",
-                "E-MAIL",
-                "MEMBER",
-                "BECAUSE",
-                "CLERK public_metadata.stripe",
-            ],
-            rows,
-        ));
+        say(&table(&["NAME", "MEMBER", "AT CLERK", "BECAUSE"], rows));
+        say("\nAT CLERK is public_metadata.stripe.payment, which a session token can carry.");
         Ok(())
     }
 
@@ -223,9 +213,10 @@ impl Reporter {
             }
         }
         say(&format!(
-            "\n{}\n\n{posts} requests = {refused} turned away + {deliveries} accepted, which are \
-             {} distinct events = {}",
+            "\n{}\n\n{posts} requests = {refused} turned away + {deliveries} accepted, of \
+             {} distinct events\n{} distinct events = {}",
             style("Nothing vanished").bold(),
+            account.accepted,
             account.accepted,
             states.join(" + ")
         ));
@@ -270,13 +261,13 @@ fn sight(observation: &Observation) -> String {
         (Answer::Accepted, Some((event_state, outcome, deliveries))) => {
             let times = match deliveries {
                 1 => String::new(),
-                n => format!(", {n} deliveries"),
+                n => format!(" ×{n}"),
             };
-            format!("202  {} ({outcome}{times})", state(*event_state))
+            format!("202 {} ({outcome}){times}", state(*event_state))
         }
         (Answer::Accepted, None) => "202, and not in the ledger".to_owned(),
         (Answer::Refused { status, code }, None) => {
-            format!("{}  {code}", style(status).red())
+            format!("{} {code}", style(status).red())
         }
         (Answer::Refused { status, code }, Some(_)) => {
             format!("{status} {code}, and in the ledger all the same")
@@ -285,8 +276,8 @@ fn sight(observation: &Observation) -> String {
     }
 }
 
-/// What to try next, while the demo still runs.
-pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path) {
+/// What to try next, while the demo still runs: with its settings, and a payload to send.
+pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path, payload: &Path) {
     let program = std::env::current_exe()
         .ok()
         .and_then(|path| {
@@ -303,12 +294,15 @@ pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path) {
          {program} events list\n  \
          {program} events show clerk/msg_demo_unintelligible --reveal\n  \
          {program} users show user_2demoGrace\n  \
-         {program} send fixtures/clerk/user.created.json --count 500 --duplicates 20 --shuffle\n  \
+         {program} send {} --count 500 --duplicates 20\n  \
          {program} doctor\n  \
          sqlite3 {} 'SELECT first_name, paid, reason FROM members'\n\n\
-         To receive real webhooks: {program} run --help, and the README.",
+         Settings in the environment, such as DATABASE_URL, go before that file: unset them\n\
+         there.\n\n\
+         To receive real webhooks, see `{program} run --help`.",
         style("Look around").bold(),
         settings.display(),
+        payload.display(),
         mirror.display(),
     ));
 }

@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::super::system::{Parts, System};
-use super::payloads::Person;
+use super::cast::{PASSER_BY, PEOPLE};
+use super::payloads::{self, Person};
 use super::stand_in_clerk::{self, StandInClerk};
-use super::story::{Manner, PEOPLE, Post};
+use super::story::{Manner, Post};
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::{Clock, SystemClock};
 use crate::ingress::Limits;
@@ -105,6 +106,7 @@ impl Stage {
             data_dir: directory.path(),
             database: &directory.path().join("mirror.db"),
             listen,
+            listen_is_set_by: "--listen",
             verifiers,
             limits: Limits::default(),
             clerk: Some(Arc::new(api)),
@@ -168,6 +170,14 @@ impl Stage {
             text.push_str(&format!("{name} = {:?}\n", secret.expose_secret()));
         }
         std::fs::write(&path, text).context("cannot write the demo's settings")?;
+        Ok(path)
+    }
+
+    /// Writes a payload that `send` can make many events of: of someone who is not in the story.
+    pub(super) fn write_payload(&self) -> anyhow::Result<PathBuf> {
+        let path = self.directory().join("user.created.json");
+        let body = payloads::user("user.created", PASSER_BY, SystemClock.now());
+        std::fs::write(&path, body).context("cannot write an example of a payload")?;
         Ok(path)
     }
 

@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 
+use super::cast::{
+    ADA, ADAS_CHECKOUT, ALAN, BARBARA, BARBARAS_CHECKOUT, EDSGER, EDSGERS_CHECKOUT, GRACE,
+    GRACES_CHECKOUT,
+};
 use super::payloads::{
     Checkout, Person, checkout, session_created, unintelligible, user, user_deleted,
 };
@@ -63,65 +67,6 @@ pub(super) struct Ending {
     /// `stripe.payment` and `stripe.paid` in Clerk's public metadata; `None` for nothing.
     pub(super) at_clerk: Option<(&'static str, bool)>,
 }
-
-const ADA: Person = Person {
-    id: "user_2demoAda",
-    first_name: "Ada",
-    last_name: "Byron",
-    email: "ada@example.com",
-};
-const GRACE: Person = Person {
-    id: "user_2demoGrace",
-    first_name: "Grace",
-    last_name: "Murray",
-    email: "grace@example.com",
-};
-const ALAN: Person = Person {
-    id: "user_2demoAlan",
-    first_name: "Alan",
-    last_name: "Turing",
-    email: "alan@example.com",
-};
-const BARBARA: Person = Person {
-    id: "user_2demoBarbara",
-    first_name: "Barbara",
-    last_name: "Huberman",
-    email: "barbara@example.com",
-};
-const EDSGER: Person = Person {
-    id: "user_2demoEdsger",
-    first_name: "Edsger",
-    last_name: "Dijkstra",
-    email: "edsger@example.com",
-};
-
-/// Everyone whom Clerk knows when the story begins.
-pub(super) const PEOPLE: [Person; 5] = [ADA, GRACE, ALAN, BARBARA, EDSGER];
-
-const ADAS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoAda",
-    buyer: ADA,
-    customer: "cus_demoAda",
-    amount: 4900,
-};
-const GRACES_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoGrace",
-    buyer: GRACE,
-    customer: "cus_demoGrace",
-    amount: 4900,
-};
-const BARBARAS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoBarbara",
-    buyer: BARBARA,
-    customer: "cus_demoBarbara",
-    amount: 4900,
-};
-const EDSGERS_CHECKOUT: Checkout = Checkout {
-    id: "cs_test_demoEdsger",
-    buyer: EDSGER,
-    customer: "cus_demoEdsger",
-    amount: 9900,
-};
 
 /// Everyone's end of the story.
 pub(super) fn endings() -> [Ending; 5] {
@@ -228,7 +173,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 clerk(
                     "renamed_ada_1",
                     user("user.updated", ada_renamed, at(60)),
-                    "the first change, late",
+                    "the first, late",
                     recorded(EventState::Applied, "user_stale"),
                 ),
             ],
@@ -238,15 +183,10 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
             "Grace's change is delivered three times",
             vec![
                 clerk("renamed_grace", graces_update(), "first delivery", thrice),
-                clerk(
-                    "renamed_grace",
-                    graces_update(),
-                    "the same event again",
-                    thrice,
-                ),
+                clerk("renamed_grace", graces_update(), "the same again", thrice),
                 clerk("renamed_grace", graces_update(), "and again", thrice),
             ],
-            "All three get a 2xx, as providers retry on anything else. One row, one effect.",
+            "All get a 2xx, as providers retry on anything else. One row, one effect.",
         ),
         Scene {
             forgotten_by_clerk: Some(ALAN),
@@ -262,7 +202,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     clerk(
                         "renamed_alan",
                         user("user.updated", ALAN, at(310)),
-                        "a change from before",
+                        "an older change",
                         recorded(EventState::Applied, "user_gone"),
                     ),
                 ],
@@ -297,7 +237,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                     "checkout.session.completed",
                     (GRACES_CHECKOUT, "complete", "unpaid"),
                     at(500),
-                    "complete, still unpaid; late",
+                    "unpaid yet, late",
                     paid,
                 ),
             ],
@@ -349,7 +289,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                         },
                         at(800),
                     ),
-                    "signed with another secret",
+                    "another secret",
                     refused("signature_mismatch"),
                 )
             }],
@@ -362,7 +302,7 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 ..clerk(
                     "stale",
                     user("user.updated", ADA, at(810)),
-                    "authentic, but signed long ago",
+                    "signed long ago",
                     refused("timestamp_out_of_tolerance"),
                 )
             }],
@@ -376,14 +316,14 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
                 "a session began",
                 recorded(EventState::Ignored, "type_not_handled"),
             )],
-            "Accepted and kept as `ignored`; a 4xx would only make the provider retry for days.",
+            "Accepted and kept as `ignored`; a 4xx would only be tried again for days.",
         ),
         scene(
             "Clerk sends an event that makes no sense",
             vec![clerk(
                 "unintelligible",
                 unintelligible(at(830)),
-                "its user id is a number",
+                "its id is a number",
                 recorded(EventState::Failed, "payload_invalid"),
             )],
             "Kept as `failed` for a person to look at. It holds nothing else up.",

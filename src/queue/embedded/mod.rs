@@ -98,6 +98,10 @@ impl EmbeddedQueue {
         if let Err(error) = self.writer.await {
             tracing::error!(error = %error, "the queue's writer did not end by itself");
         }
+        // The last connection to close folds the write-ahead log into the file.
+        if let Some(handout) = Arc::into_inner(self.handout) {
+            handout.close().await;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Notify;
 
 use super::writer::{EmbeddedPublisher, OrderError};
@@ -29,6 +29,12 @@ impl Handout {
             cursor: tokio::sync::Mutex::new(cursor),
             returned: Mutex::default(),
             arrivals,
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Err(error) = self.cursor.into_inner().connection.close().await {
+            tracing::warn!(error = %error, "the queue's file was not closed cleanly");
         }
     }
 

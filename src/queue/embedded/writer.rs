@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::event::Event;
@@ -14,6 +14,9 @@ use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher};
 
 /// How many orders may wait for the writer; beyond it publishers wait for a place.
 const WAITING: usize = 1024;
+/// How many bytes of events may wait for the writer or be with it. A publisher that has given up does
+/// not take its event back, so the bound has to be here as well as at the front door.
+const WAITING_BYTES: u32 = 64 * 1024 * 1024;
 /// How many orders one transaction takes at most. Bounds how long the first of them waits.
 const GROUP: usize = 512;
 /// Rows in one INSERT; seven values each, far below SQLite's limit of 32,766.
@@ -21,9 +24,18 @@ const ROWS: usize = 128;
 
 /// Something to be made durable.
 enum Order {
-    Add { event: Event, done: Done },
-    Remove { seqs: Vec<i64>, done: Done },
-    Check { done: Done },
+    Add {
+        event: Event,
+        done: Done,
+        _room: OwnedSemaphorePermit,
+    },
+    Remove {
+        seqs: Vec<i64>,
+        done: Done,
+    },
+    Check {
+        done: Done,
+    },
 }
 
 type Done = oneshot::Sender<Result<(), Arc<sqlx::Error>>>;
@@ -57,6 +69,7 @@ impl Writer {
         let closing = CancellationToken::new();
         let publisher = EmbeddedPublisher {
             orders: sender,
+            room: Arc::new(Semaphore::new(WAITING_BYTES as usize)),
             closing: closing.clone(),
         };
         let writer = Self {
@@ -182,6 +195,7 @@ async fn remove(connection: &mut SqliteConnection, seqs: &[i64]) -> Result<(), s
 #[derive(Clone, Debug)]
 pub struct EmbeddedPublisher {
     orders: mpsc::Sender<Order>,
+    room: Arc<Semaphore>,
     closing: CancellationToken,
 }
 
@@ -220,9 +234,19 @@ impl EmbeddedPublisher {
 #[async_trait]
 impl Publisher for EmbeddedPublisher {
     async fn publish(&self, event: Event) -> Result<Confirmed, PublishError> {
-        self.order(|done| Order::Add { event, done })
+        // An event larger than all the room waits until it has all of it.
+        let bytes = u32::try_from(event.body.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(bytes.min(WAITING_BYTES))
             .await
             .map_err(|error| PublishError(error.into()))?;
+        self.order(|done| Order::Add {
+            event,
+            done,
+            _room: room,
+        })
+        .await
+        .map_err(|error| PublishError(error.into()))?;
         Ok(Confirmed::by_stable_storage())
     }
 

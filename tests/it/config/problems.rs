@@ -86,6 +86,27 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[("DATABASE_URL", "sqlite:mirror.db?mode=ro")],
     ),
     (
+        "database_is_the_queue",
+        &[("DATABASE_URL", "sqlite:./hookmirror-data/queue.db")],
+    ),
+    (
+        "database_is_the_queue",
+        &[
+            ("HOOKMIRROR_DATA_DIR", "/var/lib/hookmirror/"),
+            (
+                "DATABASE_URL",
+                "sqlite:/var/lib/x/../hookmirror/queue.db-wal",
+            ),
+        ],
+    ),
+    (
+        "database_is_the_queue",
+        &[
+            ("HOOKMIRROR_DATA_DIR", "."),
+            ("DATABASE_URL", "sqlite:queue.lock"),
+        ],
+    ),
+    (
         "invalid_signing_secret",
         &[("CLERK_WEBHOOK_SIGNING_SECRET", "plJ3nmyCDGBKInavdOK15jsl")],
     ),
@@ -173,6 +194,16 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[("HOOKMIRROR_CONFIG", "/nowhere/hookmirror.toml")],
     ),
 ];
+
+#[test]
+fn a_database_may_live_beside_the_queue_or_have_its_name_elsewhere() {
+    for url in [
+        "sqlite:hookmirror-data/queue-of-people.db",
+        "sqlite:other/queue.db",
+    ] {
+        loaded(&[("DATABASE_URL", url)]);
+    }
+}
 
 #[test]
 fn each_problem_has_its_code_and_blames_its_setting() {

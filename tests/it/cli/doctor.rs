@@ -1,0 +1,129 @@
+//! `doctor`: all findings, and what to do about them.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use super::process::{Home, Ran};
+
+/// The findings of `doctor --json`: what was looked at, how it is, what was said.
+fn findings(home: &Home) -> (Option<i32>, Vec<(String, String, String)>) {
+    let Ran { code, stdout, .. } = home.run(["doctor", "--json"]);
+    let findings: Vec<Value> = serde_json::from_str(&stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let findings = findings
+        .iter()
+        .map(|f| (text(&f["check"]), text(&f["level"]), text(&f["message"])))
+        .collect();
+    (code, findings)
+}
+
+fn levels(findings: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    findings
+        .iter()
+        .map(|(check, level, _)| (check.as_str(), level.as_str()))
+        .collect()
+}
+
+#[test]
+fn where_nothing_is_configured_it_says_what_to_set_and_touches_nothing() {
+    // The default address may be taken on this machine.
+    let home = Home::unconfigured();
+    let home = {
+        let address = home.address.to_string();
+        home.with("HOOKMIRROR_LISTEN", &address)
+    };
+    let (code, findings) = findings(&home);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        levels(&findings),
+        [
+            ("settings", "ok"),
+            ("sources", "warning"),
+            ("sources", "warning"),
+            ("clerk", "warning"),
+            ("data", "ok"),
+            ("listener", "ok"),
+            ("database", "ok"),
+        ]
+    );
+    for (check, level, message) in &findings {
+        assert!(
+            level == "ok" || message.contains(": set "),
+            "{check}: {message}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn it_knows_whether_the_one_who_answers_is_hookmirror() {
+    let home = Home::new();
+    let service = home.serve();
+    let (code, found) = findings(&home);
+    assert_eq!(code, Some(0));
+    let listener = found
+        .iter()
+        .find(|finding| finding.0 == "listener")
+        .unwrap();
+    assert!(listener.2.contains("is ready"), "{listener:?}");
+    let said = home.output(["doctor"]);
+    assert_eq!(said.lines().count(), found.len(), "{said}");
+    drop(service);
+
+    let stranger = TcpListener::bind(home.address).unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut connection, _) = stranger.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = std::io::Read::read(&mut connection, &mut request);
+        std::io::Write::write_all(&mut connection, b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
+    });
+    let (code, found) = findings(&home);
+    answering.join().unwrap();
+    assert_eq!(code, Some(1));
+    let listener = found
+        .iter()
+        .find(|finding| finding.0 == "listener")
+        .unwrap();
+    assert_eq!(listener.1, "problem");
+    assert!(listener.2.contains("HOOKMIRROR_LISTEN"), "{listener:?}");
+}
+
+#[test]
+fn it_reports_everything_that_does_not_work() {
+    let home = Home::new();
+    home.write("file", "");
+    let blocked = home.path().join("file/data").display().to_string();
+    let home = home.with("HOOKMIRROR_DATA_DIR", &blocked);
+    home.write("broken.db", "this is not a database");
+    let broken = format!("sqlite:{}", home.path().join("broken.db").display());
+    let home = home
+        .with("DATABASE_URL", &broken)
+        .with("HOOKMIRROR_LISTEN", "192.0.2.1:80");
+    let (code, found) = findings(&home);
+    assert_eq!(code, Some(1));
+    let problems: Vec<&str> = found
+        .iter()
+        .filter(|finding| finding.1 == "problem")
+        .map(|finding| finding.0.as_str())
+        .collect();
+    assert_eq!(problems, ["data", "listener", "database"], "{found:#?}");
+}
+
+#[test]
+fn wrong_settings_are_findings_like_others() {
+    let home = Home::new()
+        .with("HOOKMIRROR_LISTEN", "nowhere")
+        .with("AMQP_URL", "amqp://me:TUFSS0VS@broker")
+        .with("HOOKMIRROR_LISTN", "x");
+    let (code, found) = findings(&home);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        levels(&found),
+        [
+            ("settings", "problem"),
+            ("settings", "problem"),
+            ("settings", "warning"),
+        ]
+    );
+}

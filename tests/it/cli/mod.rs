@@ -1,0 +1,16 @@
+//! The real binary, from the outside: what it prints, how it ends, and what it leaves behind.
+
+mod convergence;
+mod crash;
+mod demo;
+mod doctor;
+mod events;
+mod help;
+mod migrate;
+mod process;
+mod reference;
+mod send;
+mod startup;
+#[cfg(target_os = "linux")]
+mod terminal;
+mod users;

@@ -1,0 +1,312 @@
+//! The real worker, store and dispatcher, driven through a schedule of deliveries and crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hookmirror::backoff::Backoff;
+use hookmirror::clock::Clock;
+use hookmirror::model::event::Event;
+use hookmirror::model::source::Sources;
+use hookmirror::model::time::Timestamp;
+use hookmirror::outbox::Dispatcher;
+use hookmirror::store::Store;
+use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::worker::Worker;
+use proptest::prelude::*;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Row, SqliteConnection};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, Notify};
+
+use super::crash::{
+    CrashPlan, CrashingClerk, CrashingConsumer, CrashingStore, FakeClerk, MemoryQueue, When,
+};
+use super::history::{RECEIVED_AT, World, user_id};
+use super::reference::Mirror;
+
+/// How the events of a world arrive, and what goes wrong meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    /// Places in the list of events, each at least once.
+    deliveries: Vec<usize>,
+    /// Sizes of batches, over and over.
+    batches: Vec<usize>,
+    /// After which batches the outbox is worked, over and over.
+    outbox_after: Vec<bool>,
+    crashes: BTreeSet<(usize, When)>,
+    /// Calls to Clerk during which other things happen.
+    stalls: BTreeSet<(usize, When)>,
+    /// Whether stalled calls go on before the outbox is worked again, over and over.
+    go_on: Vec<bool>,
+}
+
+/// Any schedule for so many events.
+pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
+    let extra = prop::collection::vec(0..events.max(1), 0..=events.min(4));
+    let deliveries = extra.prop_flat_map(move |extra| {
+        let all: Vec<usize> = (0..events)
+            .chain(extra.into_iter().filter(move |place| *place < events))
+            .collect();
+        Just(all).prop_shuffle()
+    });
+    let when = prop_oneof![Just(When::Before), Just(When::After)];
+    let crash = (0..24_usize, when.clone());
+    let stall = (0..6_usize, when);
+    (
+        deliveries,
+        prop::collection::vec(1..8_usize, 1..4),
+        prop::collection::vec(any::<bool>(), 1..4),
+        prop::collection::btree_set(crash, 0..4),
+        prop::collection::btree_set(stall, 0..3),
+        prop::collection::vec(any::<bool>(), 1..4),
+    )
+        .prop_map(
+            |(deliveries, batches, outbox_after, crashes, stalls, go_on)| Schedule {
+                deliveries,
+                batches,
+                outbox_after,
+                crashes,
+                stalls,
+                go_on,
+            },
+        )
+}
+
+/// A clock that goes on only when it is told to.
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A database that is emptied between cases, as making one costs more than a case.
+pub(super) struct Pipeline {
+    store: Arc<SqliteStore>,
+    direct: Mutex<SqliteConnection>,
+    _directory: TempDir,
+}
+
+const TABLES: [&str; 8] = [
+    "users",
+    "user_tombstones",
+    "event_attempts",
+    "events",
+    "checkout_sessions",
+    "entitlements",
+    "outbox",
+    "outbox_attempts",
+];
+
+impl Pipeline {
+    pub(super) async fn set_up() -> Self {
+        // Where there is a file system in memory, syncing costs nothing.
+        let memory = Path::new("/dev/shm");
+        let directory = if memory.is_dir() {
+            tempfile::tempdir_in(memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
+        let path = directory.path().join("mirror.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        store.migrate().await.unwrap();
+        let options = SqliteConnectOptions::new().filename(&path);
+        Self {
+            store: Arc::new(store),
+            direct: Mutex::new(SqliteConnection::connect_with(&options).await.unwrap()),
+            _directory: directory,
+        }
+    }
+
+    /// Delivers the events of a world, and tells what is there when everything has come to rest.
+    pub(super) async fn play(&self, world: &World, schedule: &Schedule) -> Mirror {
+        self.clear().await;
+        let plan = CrashPlan::new(schedule.crashes.clone(), schedule.stalls.clone());
+        let events = world.events();
+        let deliveries: Vec<Event> = schedule
+            .deliveries
+            .iter()
+            .map(|place| events[*place].clone())
+            .collect();
+        let queue = MemoryQueue::new(deliveries, schedule.batches.clone());
+        let known = (0..)
+            .zip(&world.users)
+            .filter(|(_, story)| !story.deleted)
+            .map(|(user, _)| user_id(user));
+        let clerk = FakeClerk::knowing(known);
+        let clock = Arc::new(Hand(AtomicI64::new(RECEIVED_AT.as_millis())));
+        let roles = Roles {
+            store: Arc::new(CrashingStore {
+                store: Arc::clone(&self.store) as Arc<dyn Store>,
+                plan: Arc::clone(&plan),
+            }),
+            queue: Arc::clone(&queue),
+            clerk: Arc::clone(&clerk),
+            clock,
+            plan,
+        };
+
+        let mut outbox_after = schedule.outbox_after.iter().cycle();
+        let mut go_on = schedule.go_on.iter().cycle();
+        let mut stalled: Vec<Delivering> = Vec::new();
+        while !queue.is_empty() {
+            roles.work_one_batch().await;
+            if outbox_after.next() == Some(&true) {
+                if go_on.next() == Some(&true) {
+                    roles.finish(&mut stalled).await;
+                }
+                stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
+            }
+        }
+        // No call to Clerk outlasts its lease, so they end before the clock goes on.
+        roles.finish(&mut stalled).await;
+        while let Some(due) = self.store.next_outbox_due().await.unwrap() {
+            roles.clock.0.fetch_max(due.as_millis(), Ordering::Relaxed);
+            stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
+            roles.finish(&mut stalled).await;
+        }
+        self.read(&clerk).await
+    }
+
+    async fn clear(&self) {
+        let mut connection = self.direct.lock().await;
+        let mut transaction = connection.begin().await.unwrap();
+        for table in TABLES {
+            sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
+                .execute(&mut *transaction)
+                .await
+                .unwrap();
+        }
+        transaction.commit().await.unwrap();
+    }
+
+    /// Reads with SQL, as the application's team does.
+    async fn read(&self, clerk: &FakeClerk) -> Mirror {
+        let mut mirror = Mirror {
+            at_clerk: clerk.metadata(),
+            ..Mirror::default()
+        };
+        let connection = &mut *self.direct.lock().await;
+        for row in sqlx::query("SELECT id, first_name, revision, paid FROM members")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap()
+        {
+            let id: String = row.get("id");
+            mirror.members.insert(id.clone(), row.get("paid"));
+            mirror
+                .users
+                .insert(id, (row.get("first_name"), row.get("revision")));
+        }
+        for row in sqlx::query(
+            "SELECT user_id, paid, payment, status, checkout_session_id FROM entitlements",
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap()
+        {
+            let entitlement = (
+                row.get("paid"),
+                row.get("payment"),
+                row.get("status"),
+                row.get("checkout_session_id"),
+            );
+            mirror.entitlements.insert(row.get("user_id"), entitlement);
+        }
+        mirror.states = sqlx::query("SELECT event_id, state FROM events")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|row| (row.get("event_id"), row.get("state")))
+            .collect::<BTreeMap<String, String>>();
+        mirror
+    }
+}
+
+/// Everything of which a role is built anew after each crash.
+struct Roles {
+    store: Arc<CrashingStore>,
+    queue: Arc<MemoryQueue>,
+    clerk: Arc<FakeClerk>,
+    clock: Arc<Hand>,
+    plan: Arc<CrashPlan>,
+}
+
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(1),
+    seed: 0,
+};
+
+impl Roles {
+    /// A crash drops the worker and what it holds.
+    async fn work_one_batch(&self) {
+        let mut worker = Worker {
+            consumer: Box::new(CrashingConsumer {
+                queue: Arc::clone(&self.queue),
+                plan: Arc::clone(&self.plan),
+            }),
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            sources: Sources::default(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            outbox_bell: Arc::new(Notify::new()),
+            backoff: BACKOFF,
+        };
+        let work = async {
+            let batch = worker.take().await.unwrap();
+            worker.process(batch).await.unwrap();
+        };
+        tokio::select! {
+            () = work => {}
+            () = self.plan.crashed() => {}
+        }
+    }
+
+    /// A dispatcher at work. Several may be, while calls of theirs are stalled.
+    fn deliver_what_is_due(&self) -> Delivering {
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&self.store) as Arc<dyn Store>,
+            Arc::new(CrashingClerk {
+                clerk: Arc::clone(&self.clerk),
+                plan: Arc::clone(&self.plan),
+            }),
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            BACKOFF,
+        );
+        Box::pin(async move { while dispatcher.round().await.unwrap().leased > 0 {} })
+    }
+
+    /// Drives a dispatcher until it is done, crashes (then its leases run out by themselves) or
+    /// stalls; a stalled one is handed back.
+    async fn drive(&self, mut delivering: Delivering) -> Option<Delivering> {
+        // In this order: a role that has crashed while a call of its was stalled is gone.
+        tokio::select! {
+            biased;
+            () = &mut delivering => None,
+            () = self.plan.crashed() => None,
+            () = self.plan.stalled() => Some(delivering),
+        }
+    }
+
+    /// Lets stalled calls go on until every dispatcher is done or gone.
+    async fn finish(&self, stalled: &mut Vec<Delivering>) {
+        for mut delivering in stalled.drain(..) {
+            loop {
+                self.plan.go_on();
+                match self.drive(delivering).await {
+                    Some(again) => delivering = again,
+                    None => break,
+                }
+            }
+        }
+    }
+}
+
+type Delivering = Pin<Box<dyn Future<Output = ()>>>;
