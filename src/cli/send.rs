@@ -135,9 +135,7 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
 /// What is wrong with the arguments ends as wrong usage; what is wrong with the world does not.
 fn refine(error: SendError) -> CommandError {
     match error {
-        SendError::BadUrl { .. } | SendError::BadOption(_) => {
-            CommandError::Usage(error.to_string())
-        }
+        SendError::BadUrl | SendError::BadOption(_) => CommandError::Usage(error.to_string()),
         other => other.into(),
     }
 }

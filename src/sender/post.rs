@@ -83,11 +83,8 @@ pub enum SendError {
         source: reqwest::Error,
     },
     /// An address that cannot be posted to.
-    #[error("`{url}` is not an absolute http or https URL")]
-    BadUrl {
-        /// The address.
-        url: String,
-    },
+    #[error("the address to post to is not an absolute http or https URL")]
+    BadUrl,
     /// A secret that cannot be signed with.
     #[error("the signing secret for {name} cannot be used")]
     BadSecret {
@@ -286,7 +283,7 @@ impl Sender {
                 Attempt::NoAnswer(error) => {
                     if first && error.is_connect() && self.gives_in(run) {
                         return Err(SendError::NobodyAnswers {
-                            url: target.url.to_string(),
+                            url: without_credentials(&target.url),
                             source: error,
                         });
                     }
@@ -336,8 +333,17 @@ fn target_of(endpoint: Endpoint) -> Result<Target, SendError> {
     })?;
     match Url::parse(&url) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Target { url, secret }),
-        _ => Err(SendError::BadUrl { url }),
+        _ => Err(SendError::BadUrl),
     }
+}
+
+/// An address as it can be shown.
+fn without_credentials(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Neither can fail for http and https.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.to_string()
 }
 
 /// The time between two deliveries; `None` for what is no rate.

@@ -28,6 +28,14 @@ pub async fn waiting(data_dir: &Path) -> Result<Waiting, sqlx::Error> {
             .disable_statement_logging(),
     )
     .await?;
+    // Between the making of the file and the making of its tables a process can end.
+    let made: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'messages')")
+            .fetch_one(&mut connection)
+            .await?;
+    if !made {
+        return Ok(Waiting::default());
+    }
     // One statement, one snapshot: the figures fit each other.
     let rows = sqlx::query(
         "SELECT source, event_id, COUNT(*) AS messages, MIN(received_at) AS oldest \

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::{Stream, TryStreamExt};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Notify;
@@ -13,6 +14,9 @@ use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::queue::{Batch, ConsumeError, Consumer, Delivery};
+
+/// No further row is taken once those taken hold so many bytes. The driver reads some ahead.
+const PIECE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What all consumers of one queue share.
 #[derive(Debug)]
@@ -52,15 +56,15 @@ impl Handout {
             if returned.is_empty() {
                 return cursor.read_on(max).await;
             }
-            let events = cursor.read_again(&returned).await?;
+            let piece = cursor.read_again(&returned).await?;
             let mut still_returned = self.returned();
-            for seq in &returned {
+            for seq in returned.iter().filter(|seq| piece.covers(**seq)) {
                 still_returned.remove(seq);
             }
             // Whoever stopped waiting for an acknowledgement handed back what is removed all the
             // same; what came after it is ready nonetheless.
-            if !events.is_empty() {
-                return Ok(events);
+            if !piece.events.is_empty() {
+                return Ok(piece.events);
             }
         }
     }
@@ -93,28 +97,62 @@ impl Cursor {
             )
             .bind(self.last)
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .fetch_all(&mut self.connection)
-            .await?;
-            let Some(row) = rows.last() else {
+            .fetch(&mut self.connection);
+            let piece = Piece::read(rows).await?;
+            let Some(last) = piece.last else {
                 return Ok(Vec::new());
             };
-            self.last = row.try_get("seq")?;
-            let events: Vec<_> = rows.iter().filter_map(readable).collect();
-            if !events.is_empty() {
-                return Ok(events);
+            self.last = last;
+            if !piece.events.is_empty() {
+                return Ok(piece.events);
             }
         }
     }
 
-    async fn read_again(&mut self, seqs: &[i64]) -> Result<Vec<(i64, Event)>, sqlx::Error> {
+    async fn read_again(&mut self, seqs: &[i64]) -> Result<Piece, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT seq, source, event_id, event_type, received_at, trigger, body \
              FROM messages WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
         )
         .bind(serde_json::json!(seqs).to_string())
-        .fetch_all(&mut self.connection)
-        .await?;
-        Ok(rows.iter().filter_map(readable).collect())
+        .fetch(&mut self.connection);
+        Piece::read(rows).await
+    }
+}
+
+/// Rows that were read in one go, in the order of arrival.
+#[derive(Default)]
+struct Piece {
+    events: Vec<(i64, Event)>,
+    /// The place of the last row, readable or not.
+    last: Option<i64>,
+    /// Whether there were more rows than one piece holds.
+    cut: bool,
+}
+
+impl Piece {
+    /// Reads rows until they hold enough bytes: a batch of large bodies must not fill the memory.
+    async fn read(
+        mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+    ) -> Result<Self, sqlx::Error> {
+        let mut piece = Self::default();
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await? {
+            if bytes >= PIECE_BYTES {
+                piece.cut = true;
+                break;
+            }
+            piece.last = Some(row.try_get("seq")?);
+            let readable = readable(&row);
+            bytes += readable.as_ref().map_or(0, |(_, event)| event.body.len());
+            piece.events.extend(readable);
+        }
+        Ok(piece)
+    }
+
+    /// Whether the row at this place was read, or would have been if it were there.
+    fn covers(&self, seq: i64) -> bool {
+        !self.cut || self.last.is_some_and(|last| seq <= last)
     }
 }
 

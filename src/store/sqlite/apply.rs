@@ -1,6 +1,6 @@
 //! A batch in one transaction; a data error is traced to its event by splitting.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
@@ -8,17 +8,13 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::fold::payments::PaymentFold;
 use super::super::fold::users::UserFold;
 use super::super::fold::{Grouped, group};
+use super::problem::{ApplyError, Problem};
 use super::{SqliteStore, StoreError, ledger, outbox, payments, unavailable, users};
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::payment::{CheckoutSession, SessionStatus};
 use crate::model::time::Timestamp;
 use crate::model::user::{User, UserId};
-
-/// The kind of failure of an event whose values the database refuses.
-const DATA_REFUSED: &str = "data_refused";
-/// The kind of failure of an event that meets a stored row which this program did not write.
-const ROW_DAMAGED: &str = "row_damaged";
 
 /// Applies a batch in one transaction. If an event cannot be applied, nothing of the attempt is kept
 /// and the batch is halved until the event is alone with its error, which is then what is recorded.
@@ -76,60 +72,6 @@ fn unrecorded(problem: Problem) -> StoreError {
         action: "record a failed event",
         source: problem.message.into(),
     }
-}
-
-/// How an attempt to apply can go wrong.
-pub(super) enum ApplyError {
-    /// An event of the batch cannot be applied, and could not be alone.
-    Event(Problem),
-    /// Anything else.
-    Store(StoreError),
-}
-
-/// What stands between an event and the database.
-pub(super) struct Problem {
-    kind: &'static str,
-    /// The same for every event with this problem.
-    place: String,
-    message: String,
-}
-
-impl From<StoreError> for ApplyError {
-    /// A row that was damaged by hand is in the way of the events about it, and of no other.
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Inconsistent { table, column, .. } => Self::Event(Problem {
-                kind: ROW_DAMAGED,
-                place: format!("{table}.{column}"),
-                message: error.to_string(),
-            }),
-            error => Self::Store(error),
-        }
-    }
-}
-
-impl From<sqlx::Error> for ApplyError {
-    /// SQLite names constraints and columns, not values.
-    fn from(error: sqlx::Error) -> Self {
-        if is_refusal(&error) {
-            Self::Event(Problem {
-                kind: DATA_REFUSED,
-                place: error.to_string(),
-                message: format!("the database refuses a value: {error}"),
-            })
-        } else {
-            Self::Store(unavailable("apply a batch")(error))
-        }
-    }
-}
-
-/// Primary result codes of SQLite that speak of a value: CONSTRAINT, MISMATCH, TOOBIG.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let extended: Option<u32> = error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .and_then(|code| code.parse().ok());
-    extended.is_some_and(|code| matches!(code & 0xff, 18..=20))
 }
 
 /// Applies a part of a batch, or leaves no trace of it.
@@ -248,7 +190,7 @@ async fn apply_payments(
 /// One answer for each entry of the batch: the first entry of an event has its outcome, later ones
 /// are duplicates of it.
 fn answers(batch: &[Planned], groups: &[Grouped<'_>], outcomes: &[Outcome]) -> Vec<Applied> {
-    let mut first: std::collections::HashMap<&EventKey, (Outcome, _)> = groups
+    let mut first: HashMap<&EventKey, (Outcome, _)> = groups
         .iter()
         .zip(outcomes)
         .map(|(grouped, outcome)| {

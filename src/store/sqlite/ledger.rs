@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::super::fold::{Grouped, LedgerHead};
-use super::apply::ApplyError;
+use super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::changes::{Decision, Failure, Outcome, Planned};
 use crate::model::event::EventKey;

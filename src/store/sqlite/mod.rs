@@ -27,6 +27,7 @@ mod apply;
 mod ledger;
 mod outbox;
 mod payments;
+mod problem;
 mod read_ledger;
 mod read_users;
 mod rows;
@@ -59,7 +60,10 @@ impl SqliteStore {
                 source: source.into(),
             })?;
         }
-        Self::connect(&Self::options(path).create_if_missing(true), path).await
+        let options = Self::options(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        Self::connect(&options, path).await
     }
 
     /// Opens the file if it is there; never writes to the disk.
@@ -77,7 +81,6 @@ impl SqliteStore {
     fn options(path: &Path) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
             // A commit must survive a loss of power: the queue forgets the event right after it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)

@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 
 use super::super::fold::users::UserFold;
-use super::apply::ApplyError;
+use super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use super::{SqliteStore, StoreError, unavailable};
 use crate::model::entitlement::{Entitlement, desired_metadata};

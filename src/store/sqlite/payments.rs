@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::super::fold::payments::{Attributed, PaymentFold, Sessions};
 use super::StoreError;
-use super::apply::ApplyError;
+use super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::entitlement::Entitlement;
 use crate::model::payment::{CheckoutSession, NamedUser, PaymentStatus, SessionStatus};

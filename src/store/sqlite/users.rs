@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::super::fold::users::{KnownUser, UserFold};
-use super::apply::ApplyError;
+use super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, User, UserId};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use futures_util::poll;
+use hookmirror::model::ledger::Waiting;
 use hookmirror::queue::embedded::{EmbeddedQueue, OpenError, inspect};
 use hookmirror::queue::{Consumer, Publisher};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -251,4 +252,40 @@ async fn looking_in_from_outside_sees_what_waits() {
     drop(consumer);
     embedded.queue.close().await;
     assert_eq!(inspect::waiting(&path).await.unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_large_bodies_is_cut_and_loses_nothing() {
+    const LARGE: usize = 1024 * 1024;
+    const EVENTS: u32 = 40;
+    let engine = Embedded::fresh().await;
+    let publisher = engine.publisher().await;
+    for n in 0..EVENTS {
+        let mut large = event(format!("evt_{n}"));
+        large.body = vec![b' '; LARGE].into();
+        let _ = publisher.publish(large).await.unwrap();
+    }
+    let mut consumer = engine.consumer().await;
+
+    let first = take(&mut *consumer, 200).await;
+    let taken = numbers(&first);
+    assert!(taken.len() < EVENTS as usize, "{} events", taken.len());
+    // Given back, the batch is larger than what is taken again at a time of whatever follows.
+    let second = take(&mut *consumer, 200).await;
+    first.delivery.give_back();
+    second.delivery.give_back();
+    let all = drain(&mut *consumer, EVENTS as usize).await;
+    assert_eq!(all, (0..EVENTS).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_file_without_tables_holds_nothing() {
+    let directory = directory();
+    let options = SqliteConnectOptions::new()
+        .filename(directory.path().join("queue.db"))
+        .create_if_missing(true);
+    let mut unfinished = SqliteConnection::connect_with(&options).await.unwrap();
+    execute(&mut unfinished, "PRAGMA user_version = 1").await;
+    let waiting = inspect::waiting(directory.path()).await.unwrap();
+    assert_eq!(waiting, Waiting::default());
 }
