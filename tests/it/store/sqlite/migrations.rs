@@ -53,6 +53,9 @@ async fn a_migration_that_was_edited_later_is_refused() {
         "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
     )
     .await;
+    // Those who only look are told as well, and not first when something starts.
+    let error = store.pending_migrations().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     let error = store.migrate().await.unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
 }
