@@ -277,10 +277,10 @@ fn describe(report: &Report, seed: u64) -> String {
     let seconds = report.elapsed.as_secs_f64();
     let mut lines = vec![format!(
         "{} of {} in {seconds:.1} s ({:.0}/s, {}, seed {seed})",
-        counted(report.deliveries as u64, "delivery", "deliveries"),
-        counted(report.events as u64, "event", "events"),
+        counted(report.deliveries, "delivery", "deliveries"),
+        counted(report.events, "event", "events"),
         report.deliveries as f64 / seconds.max(0.001),
-        counted(report.retries as u64, "retry", "retries"),
+        counted(report.retries, "retry", "retries"),
     )];
     let accepted = format!("{} accepted", report.accepted);
     lines.push(match report.latency {

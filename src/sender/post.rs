@@ -108,7 +108,7 @@ pub enum SendError {
     Setup(#[source] reqwest::Error),
 }
 
-/// Watches the posting. Called from the task that posts: to be quick about it.
+/// Watches the posting. Called from the task that posts, so it must return quickly.
 pub trait Progress: Sync {
     /// An attempt failed and the next one comes after this pause.
     fn retrying(&self, delivery: &Delivery, because: &str, pause: Duration);

@@ -315,7 +315,7 @@ pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path, payload:
          {program} doctor\n  \
          sqlite3 {} 'SELECT first_name, paid, reason FROM members'\n\n\
          There, unset all settings of hookmirror in the environment, such as DATABASE_URL:\n\
-         they would go before that file.\n\n\
+         they would win over that file.\n\n\
          To receive real webhooks, see `{program} run --help`.",
         style("Look around").bold(),
         settings.display(),
