@@ -5,8 +5,8 @@
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
 //! together. While the database is away no event is to blame: the batch goes back to the queue, no
-//! attempt is charged, and work resumes when the database answers. NOT guaranteed: that an event is processed
-//! only once; that doing it again changes nothing is the store's promise.
+//! attempt is charged, and work resumes when the database answers. NOT guaranteed: that an event is
+//! processed only once; that doing it again changes nothing is the store's promise.
 
 use std::sync::Arc;
 use std::time::Duration;

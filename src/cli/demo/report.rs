@@ -314,8 +314,8 @@ pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path, payload:
          {program} send {} --count 500 --duplicates 20\n  \
          {program} doctor\n  \
          sqlite3 {} 'SELECT first_name, paid, reason FROM members'\n\n\
-         There, unset all settings of hookmirror in the environment, such as DATABASE_URL:\n\
-         they would win over that file.\n\n\
+         There, unset all settings of hookmirror, such as DATABASE_URL: the environment\n\
+         wins over that file.\n\n\
          To receive real webhooks, see `{program} run --help`.",
         style("Look around").bold(),
         settings.display(),

@@ -147,6 +147,7 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
             .await
             .map_err(unavailable(action))?;
     let applied: HashMap<i64, Vec<u8>> = if known == 0 {
+        refuse_foreign_tables(&mut *connection).await?;
         HashMap::new()
     } else {
         sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
@@ -191,6 +192,27 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
         .filter(|migration| !applied.contains_key(&migration.version))
         .map(migrate::name)
         .collect())
+}
+
+/// Without a migration of ours, a table of one of these common names is another program's, and the
+/// migrations would stumble over it.
+async fn refuse_foreign_tables(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let foreign: Option<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE name IN ('users', 'events', 'outbox') LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable("read which tables it has"))?;
+    match foreign {
+        None => Ok(()),
+        Some(table) => Err(StoreError::Schema(
+            format!(
+                "`{table}` is there already, and not from a migration of this program: name a \
+                 database file that is used for nothing else"
+            )
+            .into(),
+        )),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -61,6 +61,22 @@ async fn a_migration_that_was_edited_later_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut stranger = stranger(directory.path()).await;
+    execute(&mut stranger, "CREATE TABLE users (name TEXT)").await;
+
+    let error = store.pending_migrations().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    // Nothing of ours was begun: the other program's table is still the only one.
+    execute(&mut stranger, "DROP TABLE users").await;
+    assert_eq!(store.migrate().await.unwrap(), ALL);
+}
+
+#[tokio::test]
 async fn processes_that_start_together_both_find_the_schema() {
     for _ in 0..5 {
         let directory = directory();
