@@ -32,7 +32,7 @@
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
-//! | [`ops`] | what an operator can look at, for every surface alike |
+//! | [`ops`] | what an operator can look at; used by every command that shows it |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
@@ -43,6 +43,22 @@
 //! store, the store never sees the queue, and nobody but `cli` sees the settings. sqlx is named in
 //! `store` and `queue::embedded` only, axum in `ingress` (and the demo's stand-in), reqwest in
 //! `clerk_api` and `sender`. A test checks all of this.
+//!
+//! # Where a change is made
+//!
+//! | to … | touch |
+//! | --- | --- |
+//! | act on another event type | a payload in `fixtures/` · what is read of it in `provider/<p>/event.rs` · a function in `handlers/<p>/` · its line in the `match` of `handlers/<p>/mod.rs` |
+//! | add a provider | a variant of [`model::source::Provider`]: the compiler lists the rest |
+//! | change what makes a member paid | [`model::entitlement::decide`] |
+//! | change which state of a user or a checkout wins | [`model::user::Revision`], [`model::payment`] |
+//! | change an HTTP answer | the one table in `ingress/error.rs` |
+//! | change what becomes of a failing event | `worker/verdict.rs` |
+//! | change what becomes of an error of Clerk's | [`clerk_api`], `outbox/outcome.rs` |
+//! | add a table or a column | a new file in `migrations/` (never edit an old one), its line in `store/migrate.rs` |
+//! | add a setting | its section in `config/`, [`config::SETTINGS`], the README's table (a test compares them) |
+//! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/system.rs` |
+//! | let an operator see more | [`ops`], then a command in [`cli`] |
 //!
 //! # Promises
 //!
@@ -55,13 +71,13 @@
 //! - **P5 Nothing vanishes.** Every accepted event is queued or in exactly one state of the ledger.
 //! - **P6 A bad event hurts only itself.** It cannot block, slow or fail its neighbours.
 //! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
-//!   steps; the missing one is retried alone.
-//! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
-//!   unless told otherwise. (This version only has commands that look.)
+//!   steps; if one is missing, that one alone is tried again.
+//! - **P8 An operator's action is deliberate and recorded.** (In this version operators can look at
+//!   events and users, and change none.)
 //!
-//! NOT promised: that the mirror is current (it is eventually; the lag is what queue and worker
-//! take), that every event of the provider arrives (providers give up after days of failures), or
-//! that payloads stay secret from who can read the database's file.
+//! NOT promised: that the mirror is current at every moment (it lags by what queue and worker take),
+//! that every event of the provider arrives (providers give up after days of failures), or that
+//! payloads are hidden from whoever can read the database's file.
 
 pub mod backoff;
 pub mod clerk_api;

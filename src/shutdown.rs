@@ -5,8 +5,8 @@
 //! and can only watch. A role that hears of it stops taking new work, finishes what it has begun and
 //! returns; the owner waits for the roles, and its deadline is the only one.
 //!
-//! Guaranteed: once begun it stays so, for handles that are made later as well. An owner that is
-//! dropped has begun it: nobody would be left to do so, and no role outlives its command unnoticed.
+//! Guaranteed: once begun it stays so, for handles that are made later as well. Dropping the
+//! owner begins it too: otherwise nobody could, and roles would outlive their command.
 //!
 //! NOT guaranteed: that anything has ended. After a second signal the process exits where it stands,
 //! which costs nothing that was acknowledged (promise P1): the queue hands it out again.

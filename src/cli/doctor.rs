@@ -199,21 +199,34 @@ async fn ask_readiness(address: SocketAddr) -> io::Result<(bool, String)> {
     Ok((is_ours, status))
 }
 
+fn absent_database(check: &'static str, path: &Path) -> Finding {
+    let shown = path.display();
+    let above = nearest_existing(path);
+    if check_data_dir(&above).is_none() {
+        let message = format!("{shown} does not exist yet; `hookmirror run` creates it");
+        return Finding::ok(check, message);
+    }
+    Finding::problem(
+        check,
+        format!(
+            "{shown} does not exist and cannot be created in {}: set DATABASE_URL to a file in a \
+             directory that this process may write to",
+            above.display()
+        ),
+    )
+}
+
 async fn database(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "database";
     let DatabaseUrl::Sqlite(path) = &config.database;
     let store = match SqliteStore::open_existing(path).await {
         Ok(Some(store)) => store,
         Ok(None) => {
-            let message = format!(
-                "{} does not exist yet; `hookmirror run` creates it",
-                path.display()
-            );
-            return vec![Finding::ok(CHECK, message)];
+            return vec![absent_database(CHECK, path)];
         }
         Err(error) => {
             let message = format!(
-                "{}; set DATABASE_URL to another file, or mend this one",
+                "{}; mend that, or set DATABASE_URL to another file",
                 ErrorChain(&error)
             );
             return vec![Finding::problem(CHECK, message)];

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{listing, or_dash, say, say_json, state, table};
+use super::output::{counted, listing, or_dash, say, say_json, state, table};
 use super::{CommandError, Ended, load_config};
 use crate::config::{Config, DatabaseUrl};
 use crate::model::event::{EventId, EventKey};
@@ -210,13 +210,20 @@ async fn show(config: &Config, args: ShowArgs) -> Result<Ended, CommandError> {
     let record = store
         .find_event(&key)
         .await?
-        .with_context(|| format!("the ledger knows no event {key}"))?;
+        .with_context(|| not_in_the_ledger(&key.to_string()))?;
     if args.json {
         say_json(&RecordJson::new(&record, args.reveal))?;
     } else {
         say(&describe(&record, args.reveal));
     }
     Ok(Ended::Done)
+}
+
+fn not_in_the_ledger(event: &str) -> String {
+    format!(
+        "the ledger has no event {event}: it was not accepted here, or is still queued (see \
+         `hookmirror events stats`)"
+    )
 }
 
 async fn find_by_id(store: &SqliteStore, text: &str) -> Result<EventKey, CommandError> {
@@ -229,7 +236,7 @@ async fn find_by_id(store: &SqliteStore, text: &str) -> Result<EventKey, Command
     let found = store.list_events(&filter, 10).await?;
     match found.as_slice() {
         [one] => Ok(one.key.clone()),
-        [] => Err(anyhow::anyhow!("the ledger knows no event with the id {text}").into()),
+        [] => Err(anyhow::anyhow!(not_in_the_ledger(text)).into()),
         several => {
             let keys: Vec<String> = several.iter().map(|event| event.key.to_string()).collect();
             Err(CommandError::Usage(format!(
@@ -349,8 +356,15 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
         say(&format!("{}\n", table(&header, rows)));
     }
     say(&format!(
-        "{} accepted = {} in the ledger + {} only in the queue ({} messages wait)",
-        account.accepted, account.recorded, account.queue.events, account.queue.messages
+        "{} accepted = {} in the ledger + {} still queued",
+        account.accepted, account.recorded, account.queue.events
     ));
+    // More than the events still queued: duplicates wait too, and what is applied leaves last.
+    if account.queue.messages > 0 {
+        let messages = counted(account.queue.messages, "delivery", "deliveries");
+        say(&format!(
+            "the queue holds {messages}, those of known events included"
+        ));
+    }
     Ok(Ended::Done)
 }

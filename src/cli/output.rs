@@ -75,7 +75,8 @@ fn fitting_columns(header: &[&str], rows: &[Vec<String>], room: usize) -> usize 
         .count()
 }
 
-fn terminal_width() -> Option<u16> {
+/// The room that a line has; `None` in a pipe, where lines are as long as they are.
+pub(super) fn terminal_width() -> Option<u16> {
     let is_terminal = io::stdout().is_terminal();
     is_terminal.then(|| console::Term::stdout().size().1)
 }
@@ -107,6 +108,11 @@ pub(super) fn state(state: EventState) -> String {
         EventState::Queued | EventState::Ignored | EventState::Discarded => word.dim(),
     }
     .to_string()
+}
+
+/// A number of things, in the right form of their name.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A value that may be missing.

@@ -10,8 +10,9 @@ use clap::Args;
 use console::style;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
+use url::Url;
 
-use super::output::{say, say_json};
+use super::output::{counted, say, say_json};
 use super::{CommandError, Ended, fresh_seed, load_config};
 use crate::clock::SystemClock;
 use crate::config::{Config, SourceSettings};
@@ -24,8 +25,8 @@ use crate::shutdown::Shutdown;
 
 /// Sign payload files as the provider would and post them
 ///
-/// Signs with the configured secrets, and tells what came of it. Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
-/// accepted.
+/// Signs with the first secret of each source in the settings. Retries what gets no answer or a 5xx,
+/// as the providers do; ends with 1 unless everything was accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,17 +45,17 @@ pub(super) struct SendArgs {
     /// Whose events they are; otherwise told from their form
     #[arg(long)]
     source: Option<String>,
-    /// Where to post; /webhooks/{source} is added if it has no path. Default: where `run` listens
+    /// Where to post; /webhooks/{source} is added if it has no path. Default: HOOKMIRROR_LISTEN
     #[arg(long)]
     url: Option<String>,
     /// How many events to make of the files. Default: each file once
-    #[arg(long, value_parser = positive)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count)]
     count: Option<usize>,
     /// Deliveries to begin in a second. Default: as fast as they are taken
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Deliveries under way at a time
-    #[arg(long, default_value_t = 16, value_parser = positive)]
+    #[arg(long, default_value_t = 16, allow_negative_numbers = true, value_parser = positive)]
     concurrency: usize,
     /// So many in a hundred deliveries are made twice
     #[arg(long, default_value_t = 0, value_name = "PCT",
@@ -81,6 +82,18 @@ fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("not a whole number above 0".to_owned()),
         Ok(number) => Ok(number),
+    }
+}
+
+/// All events are made before the first is sent, so their number is bounded by memory.
+const MAX_COUNT: usize = 1_000_000;
+
+fn count(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        number if number > MAX_COUNT => Err(format!(
+            "more than {MAX_COUNT}: send several times, each time with another --seed"
+        )),
+        number => Ok(number),
     }
 }
 
@@ -111,15 +124,14 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
         ..SendOptions::default()
     };
     let endpoints = endpoints(&config, args.url.as_deref(), &deliveries)?;
-    let sender = Sender::new(endpoints, options, Arc::new(SystemClock))
-        .map_err(|error| refine(error, &args))?;
+    let sender = Sender::new(endpoints, options, Arc::new(SystemClock)).map_err(refine)?;
     let shutdown = Shutdown::on_signals()?;
     let bar = Bar::new(deliveries.len());
     let report = sender
         .send(deliveries, &bar, &shutdown.handle().token())
         .await;
     bar.0.finish_and_clear();
-    let report = report.map_err(|error| refine(error, &args))?;
+    let report = report.map_err(refine)?;
 
     if args.json {
         say_json(&as_json(&report, seed))?;
@@ -134,18 +146,9 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
 }
 
 /// What is wrong with the arguments ends as wrong usage; what is wrong with the world does not.
-fn refine(error: SendError, args: &SendArgs) -> CommandError {
+fn refine(error: SendError) -> CommandError {
     match error {
-        SendError::BadUrl => {
-            // What may hold a password is not repeated.
-            let written = args.url.as_deref().filter(|url| !url.contains('@'));
-            let written = written.map(|url| format!(" {url}")).unwrap_or_default();
-            CommandError::Usage(format!(
-                "--url{written} is not an absolute http or https URL: write http://HOST:PORT or \
-                 https://HOST"
-            ))
-        }
-        SendError::BadOption(_) => CommandError::Usage(error.to_string()),
+        SendError::BadUrl | SendError::BadOption(_) => CommandError::Usage(error.to_string()),
         other => other.into(),
     }
 }
@@ -217,7 +220,7 @@ fn endpoints(
             })?;
             Ok(Endpoint {
                 source: settings.source.clone(),
-                url: endpoint_url(config, url, name),
+                url: endpoint_url(config, url, name)?,
                 secret: secret.clone(),
             })
         })
@@ -225,16 +228,19 @@ fn endpoints(
 }
 
 /// An address without a path is a server; one with a path is meant as it stands.
-fn endpoint_url(config: &Config, url: Option<&str>, name: &SourceName) -> String {
+fn endpoint_url(
+    config: &Config,
+    url: Option<&str>,
+    name: &SourceName,
+) -> Result<String, CommandError> {
     let Some(url) = url else {
-        return format!("http://{}/webhooks/{name}", config.ingress.listen);
+        return Ok(format!("http://{}/webhooks/{name}", config.ingress.listen));
     };
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    match after_scheme.split_once('/') {
-        None => format!("{url}/webhooks/{name}"),
-        Some((_, "")) => format!("{url}webhooks/{name}"),
-        Some(_) => url.to_owned(),
+    let mut url = Url::parse(url).map_err(|_| refine(SendError::BadUrl))?;
+    if url.path() == "/" {
+        url.set_path(&format!("/webhooks/{name}"));
     }
+    Ok(url.into())
 }
 
 struct Bar(ProgressBar);
@@ -270,11 +276,11 @@ impl Progress for Bar {
 fn describe(report: &Report, seed: u64) -> String {
     let seconds = report.elapsed.as_secs_f64();
     let mut lines = vec![format!(
-        "{} deliveries of {} events in {seconds:.1} s ({:.0}/s, {} retries, seed {seed})",
-        report.deliveries,
-        report.events,
+        "{} of {} in {seconds:.1} s ({:.0}/s, {}, seed {seed})",
+        counted(report.deliveries, "delivery", "deliveries"),
+        counted(report.events, "event", "events"),
         report.deliveries as f64 / seconds.max(0.001),
-        report.retries,
+        counted(report.retries, "retry", "retries"),
     )];
     let accepted = format!("{} accepted", report.accepted);
     lines.push(match report.latency {

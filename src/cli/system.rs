@@ -35,7 +35,7 @@ pub(super) struct Parts<'a> {
     pub(super) listen_is_set_by: &'static str,
     /// One for each source.
     pub(super) verifiers: Vec<Verifier>,
-    /// What ingress gives away.
+    /// How much ingress takes on at most.
     pub(super) limits: Limits,
     /// Where metadata goes; without it, it waits in the outbox.
     pub(super) clerk: Option<Arc<dyn ClerkApi>>,

@@ -33,10 +33,12 @@ pub(super) async fn users(command: UsersCommand) -> Result<Ended, CommandError> 
     let id = UserId::parse(&args.id)
         .ok_or_else(|| CommandError::Usage(format!("{:?} is not a user id", args.id)))?;
     let store = existing_store(&config).await?;
-    let report = store
-        .find_user(&id)
-        .await?
-        .with_context(|| format!("nothing is known of {id}"))?;
+    let report = store.find_user(&id).await?.with_context(|| {
+        format!(
+            "nothing is known of {id}: no event about such a user was applied (users are found \
+                 by Clerk's id, `user_…`, and by nothing else)"
+        )
+    })?;
     if args.json {
         say_json(&report)?;
     } else {

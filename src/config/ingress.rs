@@ -61,7 +61,7 @@ pub(super) const REQUEST_TIMEOUT_MS: Number = Number::of(
     },
     1,
     600_000,
-    "no body comes in no time, and no provider waits that long",
+    "no body arrives in 0 ms, and no provider waits longer than 10 minutes",
 );
 
 pub(super) const CONFIRM_TIMEOUT_MS: Number = Number::of(
@@ -73,7 +73,7 @@ pub(super) const CONFIRM_TIMEOUT_MS: Number = Number::of(
     },
     1,
     600_000,
-    "nothing is durable in no time, and no provider waits that long",
+    "nothing is durable in 0 ms, and no provider waits longer than 10 minutes",
 );
 
 pub(super) const TOLERANCE_SECONDS: Number = Number::of(

@@ -36,7 +36,7 @@ pub(super) const CONFIG: Setting = Setting {
     name: "HOOKMIRROR_CONFIG",
     alias: None,
     default: DefaultValue::Described("none"),
-    meaning: "TOML file with any of these settings, by the same names; the environment goes before it",
+    meaning: "TOML file with any of these settings, by the same names; the environment wins over it",
 };
 
 /// Known so that it is refused: to ignore it would leave a broker without the events that its owner

@@ -131,16 +131,23 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// Says it of a file, too, for which the system has odd words.
+fn why_not(path: &Path, error: &io::Error) -> String {
+    let name = quoted(&path.to_string_lossy());
+    if path.exists() && !path.is_dir() {
+        format!("is {name}, which is not a directory")
+    } else {
+        format!("is {name}, which cannot be written to: {error}")
+    }
+}
+
 /// Creates the data directory if it is missing and proves by writing a file that it can be used. A
 /// new one is open to its owner only: it will hold what users told Clerk about themselves.
 pub fn check_data_dir(path: &Path) -> Option<Problem> {
     let error = write_into(path).err()?;
     let fault = Fault::new(
         "data_dir_not_writable",
-        format!(
-            "is {}, which cannot be written to: {error}",
-            quoted(&path.to_string_lossy())
-        ),
+        why_not(path, &error),
         "name a directory on a local disk that this process may write to",
     );
     Some(fault.of(DATA_DIR.name, None))

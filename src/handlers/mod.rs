@@ -23,7 +23,7 @@ pub use error::HandlerError;
 
 const LONGEST_SUBJECT: usize = 255;
 
-/// What shall be done about one event.
+/// What is to be done about one event.
 #[derive(Debug)]
 pub struct Plan {
     /// What it is about: `user_…`, `cs_…`; if that could be told.

@@ -40,7 +40,7 @@ mod webhook;
 
 pub use server::serve;
 
-/// How much of everything the front door gives away.
+/// How much the front door takes on at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body that is taken; a larger one gets 413.

@@ -129,8 +129,8 @@ async fn hang_up(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Carries on after the operating system gave no connection. What went wrong with the one connection
-/// is nobody's concern; running out of file descriptors or memory is, and passes only with time.
+/// Carries on after the operating system gave no connection. What went wrong with one connection
+/// needs no action; when file descriptors or memory run out, trying again at once would not help.
 async fn survive(error: &io::Error, complaint: &mut Complaint, shutdown: &CancellationToken) {
     if matches!(
         error.kind(),

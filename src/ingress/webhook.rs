@@ -94,8 +94,8 @@ async fn accept(
     Ok(accepted(&key.id, confirmed))
 }
 
-/// Waits for the queue's proof, but not for ever: the provider gives up sooner or later, and then
-/// nobody learns that it should come again.
+/// Waits for the queue's proof, but no longer than the provider waits for us: one that has hung up
+/// does not see the 503 that tells it when to come again.
 async fn publish(state: &IngressState, event: Event) -> Result<Confirmed, Unconfirmed> {
     let limit = state.0.limits.confirm_timeout;
     let confirmed = timeout(limit, state.0.publisher.publish(event))
@@ -104,7 +104,7 @@ async fn publish(state: &IngressState, event: Event) -> Result<Confirmed, Unconf
     Ok(confirmed)
 }
 
-/// The only 2xx to a webhook. Takes the proof, because without one there is nothing to say.
+/// The only 2xx to a webhook. It takes the proof, so it cannot be called without one.
 fn accepted(id: &EventId, _proof: Confirmed) -> Response {
     #[derive(Serialize)]
     struct Accepted<'a> {

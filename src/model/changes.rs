@@ -70,7 +70,7 @@ impl Failure {
     }
 }
 
-/// An event together with what shall be done about it.
+/// An event together with what is to be done about it.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// The event as it came from the queue.

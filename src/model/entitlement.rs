@@ -69,7 +69,7 @@ fn reason(session: &CheckoutSession) -> String {
     }
 }
 
-/// What Clerk's `public_metadata` shall hold for a user with this entitlement. Without one, the key
+/// What Clerk's `public_metadata` should hold for a user with this entitlement. Without one, the key
 /// is removed (`null` removes a key in Clerk's deep merge: Backend API, `PATCH
 /// /users/{id}/metadata`).
 pub fn desired_metadata(entitlement: Option<&Entitlement>) -> Value {

@@ -1,4 +1,4 @@
-//! The metadata that Clerk shall hold and does not hold yet.
+//! The metadata that Clerk should hold and does not hold yet.
 
 use std::fmt;
 
@@ -100,7 +100,7 @@ pub struct OutboxEntry {
     pub user_id: UserId,
     /// Where it stands.
     pub state: DeliveryState,
-    /// What Clerk shall hold.
+    /// What Clerk should hold.
     pub desired: Value,
     /// What Clerk last confirmed, as far as it is known.
     pub delivered: Option<Value>,

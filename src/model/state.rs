@@ -20,7 +20,7 @@ pub enum EventState {
     Retrying,
     /// Failed for good; someone has to look. Nothing else is held up by it.
     Failed,
-    /// A named person decided that nothing shall be done about it.
+    /// A named person decided that nothing is to be done about it.
     Discarded,
 }
 

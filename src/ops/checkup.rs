@@ -99,7 +99,8 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
     findings.push(match account.queue.oldest_received_at {
         Some(oldest) => {
             let age = now.since(oldest).as_secs();
-            let message = format!("{waits} messages wait, the oldest for {age} s");
+            let deliveries = if waits == 1 { "delivery" } else { "deliveries" };
+            let message = format!("holds {waits} {deliveries}, the oldest for {age} s");
             if age > 60 {
                 Finding::warning("queue", format!("{message}: is `hookmirror run` up?"))
             } else {
@@ -118,7 +119,7 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
         Finding::warning(
             "events",
             format!(
-                "{failed} of {} failed; see `hookmirror events list --state failed`",
+                "{failed} of {} events failed; see `hookmirror events list --state failed`",
                 account.accepted
             ),
         )
@@ -128,8 +129,8 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
         findings.push(Finding::warning(
             "payments",
             format!(
-                "{waiting} payment events belong to no known user; see `hookmirror events list \
-                 --state waiting`"
+                "events that wait for their payment's user to be known: {waiting}; see `hookmirror \
+                 events list --state waiting`"
             ),
         ));
     }
@@ -149,10 +150,11 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Finding
         .filter(|entry| entry.state == DeliveryState::Pending)
         .count();
     let parked = entries.len() - pending;
-    let more = if entries.len() < LOOK_AT as usize {
-        ""
-    } else {
-        " or more"
+    let there_may_be_more = entries.len() >= LOOK_AT as usize;
+    let users = |number: usize| match number {
+        1 => "1 user".to_owned(),
+        _ if there_may_be_more => format!("{number} or more users"),
+        _ => format!("{number} users"),
     };
     let age = entries
         .iter()
@@ -168,8 +170,8 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Finding
         return Finding::warning(
             CHECK,
             format!(
-                "Clerk refuses the metadata of {parked}{more} users; see `hookmirror users show \
-                 {example}`"
+                "Clerk refuses the metadata of {}; see `hookmirror users show {example}`",
+                users(parked)
             ),
         );
     }
@@ -178,13 +180,16 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Finding
         (0, false) => Finding::ok(CHECK, "nothing waits to be sent to Clerk"),
         (_, true) => Finding::ok(
             CHECK,
-            format!("metadata of {pending}{more} users is on its way to Clerk, for up to {age} s"),
+            format!(
+                "metadata of {} is on its way to Clerk, for up to {age} s",
+                users(pending)
+            ),
         ),
         (_, false) => Finding::warning(
             CHECK,
             format!(
-                "metadata of {pending}{more} users waits, for up to {age} s: set CLERK_SECRET_KEY \
-                 and it will be sent"
+                "metadata of {} waits, for up to {age} s: set CLERK_SECRET_KEY and it will be sent",
+                users(pending)
             ),
         ),
     }

@@ -1,4 +1,4 @@
-//! What an operator can look at and do, once, for every surface that offers it.
+//! What an operator can look at: computed here once, for every command that shows it.
 
 pub mod account;
 pub mod checkup;

@@ -36,7 +36,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long an idle dispatcher sleeps at most: another process may have written to the outbox.
 const IDLE: Duration = Duration::from_secs(1);
 /// A call is not begun with less than this left of its lease: it could arrive after another
-/// dispatcher's newer state and undo it, with nobody the wiser.
+/// dispatcher's newer state and undo it, and nobody would notice.
 const TIME_TO_CALL: Duration = Duration::from_secs(20);
 /// How long to send nothing when Clerk throttles without saying how long.
 const THROTTLED: Duration = Duration::from_secs(10);

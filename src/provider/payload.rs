@@ -2,7 +2,7 @@
 //!
 //! Guaranteed: no error quotes anything of a payload. `serde_json`'s own messages do (`invalid
 //! type: string "jane@…"`), and they do not name the field; here a problem is a fixed phrase and a
-//! place made of our own words. A key that stands twice is a problem of whoever reads it: the
+//! place made of our own words. A repeated key is a problem where it is read, and only there: the
 //! provider's parser and ours could take different ones.
 //!
 //! Fields that nobody asks for are skipped without being looked into, however deep or odd they are.

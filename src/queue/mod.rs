@@ -20,7 +20,7 @@ pub mod embedded;
 
 /// Proof that an event is on stable storage. Ingress cannot build a 2xx without one.
 #[derive(Debug)]
-#[must_use = "what is not used to answer was not worth waiting for"]
+#[must_use = "it is what a 2xx is built from"]
 pub struct Confirmed(());
 
 impl Confirmed {

@@ -74,7 +74,7 @@ impl Default for SendOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No connection, and there has never been one.
-    #[error("nothing answers at {url} (is `hookmirror run` up?)")]
+    #[error("cannot connect to {url} (is `hookmirror run` up?)")]
     NobodyAnswers {
         /// Where.
         url: String,
@@ -83,7 +83,7 @@ pub enum SendError {
         source: reqwest::Error,
     },
     /// An address that cannot be posted to.
-    #[error("the address to post to is not an absolute http or https URL")]
+    #[error("the address to post to is not a URL like http://localhost:8080")]
     BadUrl,
     /// A secret that cannot be signed with.
     #[error("the signing secret for {name} cannot be used")]
@@ -108,7 +108,7 @@ pub enum SendError {
     Setup(#[source] reqwest::Error),
 }
 
-/// Watches the posting. Called from the task that posts: to be quick about it.
+/// Watches the posting. Called from the task that posts, so it must return quickly.
 pub trait Progress: Sync {
     /// An attempt failed and the next one comes after this pause.
     fn retrying(&self, delivery: &Delivery, because: &str, pause: Duration);
@@ -157,7 +157,7 @@ impl Sender {
         }
         if options.rate.is_some_and(|rate| pace(rate).is_none()) {
             return Err(SendError::BadOption(
-                "the rate must be a number of events a second, above 0",
+                "--rate must be a number of deliveries a second, above 0 and at most 1000000000",
             ));
         }
         let targets = endpoints

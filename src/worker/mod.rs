@@ -4,9 +4,9 @@
 //! [`Store`] commits the whole batch, and only then the batch is acknowledged.
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
-//! together. A database that is away is nobody's fault: the batch goes back to the queue, no attempt
-//! is charged, and work resumes when the database answers. NOT guaranteed: that an event is processed
-//! only once; that doing it again changes nothing is the store's promise.
+//! together. While the database is away no event is to blame: the batch goes back to the queue, no
+//! attempt is charged, and work resumes when the database answers. NOT guaranteed: that an event is
+//! processed only once; that doing it again changes nothing is the store's promise.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub struct Worker {
     pub backoff: Backoff,
 }
 
-/// Why a batch was not finished. It is with the queue again, unless it is applied and only its
+/// Why a batch was not finished. It is back in the queue, unless it is applied and only its
 /// acknowledgement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {

@@ -15,7 +15,7 @@ pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
             event.key.source.as_str(),
             &event.event_type,
             format!(
-                "no source named {} is configured: configure it again and replay the event",
+                "no source named {} is configured: configure it again and let the provider send the event again",
                 event.key.source
             ),
         );

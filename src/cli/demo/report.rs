@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use console::{Alignment, pad_str, style};
+use console::{Alignment, measure_text_width, pad_str, style};
 use serde_json::Value;
 
-use super::super::output::{or_dash, say, state, table};
+use super::super::output::{or_dash, say, state, table, terminal_width};
 use super::Observation;
 use super::stage::{Answer, Stage};
 use super::story::{Expected, Scene, endings};
@@ -61,16 +61,19 @@ impl Reporter {
                 )
             });
             let mark = if good {
-                style(" ").dim()
+                style("✓").green()
             } else {
                 style("✗").red().bold()
             };
-            say(&format!(
-                "  {mark} {:<18} {} {}",
+            let line = format!(
+                "  {mark} {:<18} {} ",
                 post.note,
-                pad_str(&sight(observation), 30, Alignment::Left, None),
-                style(&post.delivery.event_type).dim()
-            ));
+                pad_str(&sight(observation), 30, Alignment::Left, None)
+            );
+            let room = terminal_width()
+                .map(|width| usize::from(width).saturating_sub(measure_text_width(&line)));
+            let event_type = fitting(post.delivery.event_type.as_str(), room);
+            say(&format!("{line}{}", style(event_type).dim()));
         }
         say(&format!("    {} {}", style("▸").cyan(), scene.lesson));
     }
@@ -245,6 +248,20 @@ impl Reporter {
     }
 }
 
+/// The end of a type is what tells it from others: what does not fit goes from its front.
+fn fitting(event_type: &str, room: Option<usize>) -> String {
+    let mut rest = event_type;
+    let mut cut = String::new();
+    while room.is_some_and(|room| cut.len() + rest.len() > room) {
+        let Some((_, shorter)) = rest.split_once('.') else {
+            break;
+        };
+        rest = shorter;
+        cut = "..".to_owned();
+    }
+    cut + rest
+}
+
 fn expectation(expected: &Expected) -> String {
     match expected {
         Expected::Recorded {
@@ -297,8 +314,8 @@ pub(super) fn how_to_look_further(address: SocketAddr, settings: &Path, payload:
          {program} send {} --count 500 --duplicates 20\n  \
          {program} doctor\n  \
          sqlite3 {} 'SELECT first_name, paid, reason FROM members'\n\n\
-         Settings in the environment, such as DATABASE_URL, go before that file: unset them\n\
-         there.\n\n\
+         There, unset all settings of hookmirror, such as DATABASE_URL: the environment\n\
+         wins over that file.\n\n\
          To receive real webhooks, see `{program} run --help`.",
         style("Look around").bold(),
         settings.display(),

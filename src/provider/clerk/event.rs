@@ -1,7 +1,7 @@
 //! Clerk's events: the envelope, and the objects that are acted on.
 //!
 //! Source: Clerk's OpenAPI, `WebhookEventPayload`, `User` and `DeletedObject`. Many of Clerk's own
-//! examples break that schema, so nothing is asked for that is not used. Times are documented in
+//! examples break that schema, so only what is used is required. Times are documented in
 //! milliseconds and exemplified in seconds: both are taken.
 
 use crate::model::time::Timestamp;

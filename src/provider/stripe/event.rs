@@ -1,7 +1,7 @@
 //! Stripe's events: the envelope, and the objects that are acted on.
 //!
 //! Source: Stripe API reference, "The Event object" and "The Checkout Session object". The body is
-//! rendered at the API version of the endpoint, so nothing is asked for that is not used, and every
+//! rendered at the API version of the endpoint, so only what is used is required, and every
 //! enumeration stays text. Times are in seconds. Another object is given by its id or expanded.
 
 use crate::model::time::Timestamp;

@@ -28,7 +28,7 @@ pub async fn waiting(data_dir: &Path) -> Result<Waiting, sqlx::Error> {
             .disable_statement_logging(),
     )
     .await?;
-    // Between the making of the file and the making of its tables a process can end.
+    // A process can have ended after it made the file and before it made the tables.
     let made: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'messages')")
             .fetch_one(&mut connection)

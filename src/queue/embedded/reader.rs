@@ -61,8 +61,8 @@ impl Handout {
             for seq in returned.iter().filter(|seq| piece.covers(**seq)) {
                 still_returned.remove(seq);
             }
-            // Whoever stopped waiting for an acknowledgement handed back what is removed all the
-            // same; what came after it is ready nonetheless.
+            // Nothing to hand out, but rows may follow: these were handed back by a consumer that
+            // stopped waiting for its acknowledgement, and the writer has removed them since.
             if !piece.events.is_empty() {
                 return Ok(piece.events);
             }

@@ -128,7 +128,7 @@ impl Writer {
         for order in group {
             match order {
                 Order::Add { event, .. } => {
-                    // Not given out again if the commit fails: it may have happened all the same.
+                    // The place is not reused if the commit fails: it may have happened all the same.
                     events.push((self.next_seq, event));
                     self.next_seq += 1;
                 }

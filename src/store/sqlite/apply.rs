@@ -92,7 +92,7 @@ async fn attempt(
             _ => {}
         }
     }
-    // Payments first: users that come into being wake what waits for them at Clerk.
+    // Payments first: a user that is new in this batch makes the metadata of its payments due at once.
     let released = apply_payments(&mut savepoint, &groups, &mut outcomes, now).await?;
     apply_users(&mut savepoint, &groups, &mut outcomes, now).await?;
     ledger::write(&mut savepoint, &groups, &outcomes, now).await?;
@@ -177,7 +177,7 @@ async fn apply_payments(
         let attributed = fold
             .session(&session.id)
             .is_some_and(|known| known.user.is_some());
-        // An expired session has nothing to wait for, whoever it was.
+        // An expired session has nothing to wait for, whosever it was.
         outcomes[place] = if attributed || session.status == SessionStatus::Expired {
             Outcome::PaymentRecorded
         } else {

@@ -5,11 +5,13 @@
 //! half-way that somebody else was faster; reads use connections of their own and see the last
 //! commit. Several processes may use the file at once; they wait for each other.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::migrate::Migration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -56,8 +58,11 @@ impl SqliteStore {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(|source| StoreError::Unavailable {
-                action: "make its directory",
-                source: source.into(),
+                action: "be created",
+                source: Box::new(DirectoryError {
+                    path: directory.to_owned(),
+                    source,
+                }),
             })?;
         }
         let options = Self::options(path)
@@ -141,10 +146,11 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
             .fetch_one(&mut *connection)
             .await
             .map_err(unavailable(action))?;
-    let applied: HashSet<i64> = if known == 0 {
-        HashSet::new()
+    let applied: HashMap<i64, Vec<u8>> = if known == 0 {
+        refuse_foreign_tables(&mut *connection).await?;
+        HashMap::new()
     } else {
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
             .fetch_all(connection)
             .await
             .map_err(unavailable(action))?
@@ -153,22 +159,76 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
     };
     let known = migrate::sqlite();
     if let Some(newer) = applied
-        .iter()
-        .find(|version| !known.version_exists(**version))
+        .keys()
+        .filter(|version| !known.version_exists(**version))
+        .max()
     {
         return Err(StoreError::Schema(
-            format!("migration {newer} was applied by a newer version of this program").into(),
+            format!(
+                "migration {newer} was applied by a newer version of this program: run that \
+                 version, or restore a copy of the database from before it"
+            )
+            .into(),
+        ));
+    }
+    // What `migrate` would refuse is no surprise for later: whoever only looks is told as well.
+    let differs = |migration: &&Migration| {
+        applied
+            .get(&migration.version)
+            .is_some_and(|checksum| *checksum != *migration.checksum)
+    };
+    if let Some(migration) = known.iter().find(differs) {
+        return Err(StoreError::Schema(
+            format!(
+                "{} is not the migration of that number that was applied here: run the version \
+                 that applied it, or name another database",
+                migrate::name(migration)
+            )
+            .into(),
         ));
     }
     Ok(known
         .iter()
-        .filter(|migration| !applied.contains(&migration.version))
+        .filter(|migration| !applied.contains_key(&migration.version))
         .map(migrate::name)
         .collect())
 }
 
+/// Without a migration of ours, a table of one of these common names is another program's, and the
+/// migrations would stumble over it.
+async fn refuse_foreign_tables(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let foreign: Option<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE name IN ('users', 'events', 'outbox') LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable("read which tables it has"))?;
+    match foreign {
+        None => Ok(()),
+        Some(table) => Err(StoreError::Schema(
+            format!(
+                "`{table}` is there already, and not from a migration of this program: name a \
+                 database file that is used for nothing else"
+            )
+            .into(),
+        )),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {}", path.display())]
+#[error("cannot create the directory {}", path.display())]
+struct DirectoryError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// SQLite names neither the file nor what it needs of the directory, for its log beside the file.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} must be a SQLite file, and this user must be able to write to it and to its directory",
+    path.display()
+)]
 struct OpenError {
     path: PathBuf,
     #[source]

@@ -1,4 +1,4 @@
-//! `outbox`: what Clerk's metadata shall be, and whether it is.
+//! `outbox`: what Clerk's metadata should be, and whether it is.
 
 use std::collections::BTreeMap;
 

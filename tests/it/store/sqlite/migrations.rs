@@ -53,8 +53,27 @@ async fn a_migration_that_was_edited_later_is_refused() {
         "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
     )
     .await;
+    // Those who only look are told as well, and not first when something starts.
+    let error = store.pending_migrations().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
     let error = store.migrate().await.unwrap_err();
     assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut stranger = stranger(directory.path()).await;
+    execute(&mut stranger, "CREATE TABLE users (name TEXT)").await;
+
+    let error = store.pending_migrations().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{error:?}");
+    // Nothing of ours was begun: the other program's table is still the only one.
+    execute(&mut stranger, "DROP TABLE users").await;
+    assert_eq!(store.migrate().await.unwrap(), ALL);
 }
 
 #[tokio::test]
