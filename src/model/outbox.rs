@@ -15,7 +15,7 @@ pub enum DeliveryState {
     Pending,
     /// Clerk confirmed the desired state.
     Delivered,
-    /// Clerk does not know the user, or the user was deleted.
+    /// Clerk knows the user no more than the mirror does, or the user was deleted.
     UserGone,
     /// Clerk refused this very content; sending it again would not help. Someone has to look.
     Parked,
@@ -74,8 +74,16 @@ pub struct OutboxLease {
 pub enum DeliveryOutcome {
     /// Clerk confirmed it.
     Delivered,
-    /// Clerk does not know the user.
-    UserGone,
+    /// Clerk does not know the user. Ends the delivery unless the mirror shows the user: then the
+    /// deletion is still on its way to us, or Clerk's answer is older than the mirror.
+    UserGone {
+        /// When to try again, if so.
+        again_at: Timestamp,
+        /// What Clerk said, in one line.
+        error: String,
+    },
+    /// Nothing was sent: no attempt, and nothing was learnt.
+    NotSent,
     /// It may work later.
     Retry {
         /// When to try again.

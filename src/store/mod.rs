@@ -66,7 +66,8 @@ pub trait Store: Debug + Send + Sync {
     ) -> Result<Vec<OutboxLease>, StoreError>;
 
     /// Records how a delivery ended. Ignored if the lease was lost. If the desired state changed
-    /// meanwhile, the entry stays due.
+    /// meanwhile, the entry stays due; if Clerk does not know a user whom the mirror shows, it is
+    /// tried again.
     async fn settle_outbox(
         &self,
         lease: &OutboxLease,

@@ -83,6 +83,8 @@ macro_rules! every_behaviour {
                 a_new_desire_starts_without_failures
                 a_parked_entry_waits_for_a_new_desire
                 a_user_unknown_to_clerk_is_tried_again_once_mirrored
+                a_mirrored_user_whom_clerk_does_not_know_is_tried_again
+                what_was_not_sent_is_due_and_otherwise_as_before
                 a_deletion_ends_delivery_for_good
                 a_payment_of_a_deleted_user_is_not_sent
                 the_longest_due_go_first_and_no_more_than_the_limit
