@@ -111,14 +111,15 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
         ..SendOptions::default()
     };
     let endpoints = endpoints(&config, args.url.as_deref(), &deliveries)?;
-    let sender = Sender::new(endpoints, options, Arc::new(SystemClock)).map_err(refine)?;
+    let sender = Sender::new(endpoints, options, Arc::new(SystemClock))
+        .map_err(|error| refine(error, &args))?;
     let shutdown = Shutdown::on_signals()?;
     let bar = Bar::new(deliveries.len());
     let report = sender
         .send(deliveries, &bar, &shutdown.handle().token())
         .await;
     bar.0.finish_and_clear();
-    let report = report.map_err(refine)?;
+    let report = report.map_err(|error| refine(error, &args))?;
 
     if args.json {
         say_json(&as_json(&report, seed))?;
@@ -133,9 +134,18 @@ pub(super) async fn send(args: SendArgs) -> Result<Ended, CommandError> {
 }
 
 /// What is wrong with the arguments ends as wrong usage; what is wrong with the world does not.
-fn refine(error: SendError) -> CommandError {
+fn refine(error: SendError, args: &SendArgs) -> CommandError {
     match error {
-        SendError::BadUrl | SendError::BadOption(_) => CommandError::Usage(error.to_string()),
+        SendError::BadUrl => {
+            // What may hold a password is not repeated.
+            let written = args.url.as_deref().filter(|url| !url.contains('@'));
+            let written = written.map(|url| format!(" {url}")).unwrap_or_default();
+            CommandError::Usage(format!(
+                "--url{written} is not an absolute http or https URL: write http://HOST:PORT or \
+                 https://HOST"
+            ))
+        }
+        SendError::BadOption(_) => CommandError::Usage(error.to_string()),
         other => other.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Plays the providers' part: signs payload files as Clerk or Stripe would, and posts them.
 //!
-//! Actors: a [`Template`] is a payload file; [`generate`] makes as many distinct events of the
-//! templates as are wanted; [`plan`] repeats some and shuffles; a [`Sender`] posts each
+//! Actors: a [`Template`] is a payload file; [`generate()`] makes as many distinct events of the
+//! templates as are wanted; [`plan()`] repeats some and shuffles; a [`Sender`] posts each
 //! [`Delivery`], tries again as a provider does, and tells in a [`Report`] what came of it.
 //!
 //! Guaranteed: everything before the posting is pure, so the same files, count and seed give the

@@ -18,6 +18,9 @@ fn what_cannot_be_sent_is_named_with_what_to_do() {
         .failed_with(2, &["paypal", "clerk, stripe"]);
     home.run(["send", &created, "--url", "localhost:8080"])
         .failed_with(2, &["localhost:8080", "absolute"]);
+    let ran = home.run(["send", &created, "--url", "ftp://jane:hunter2@localhost"]);
+    ran.failed_with(2, &["absolute"]);
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
     for wrong in [
         "--count=0",
         "--concurrency=0",
