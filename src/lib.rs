@@ -57,7 +57,8 @@
 //! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
 //!   steps; the missing one is retried alone.
 //! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
-//!   unless told otherwise. (This version only has commands that look.)
+//!   unless told otherwise. (In this version only `migrate` changes what is kept, and does no more
+//!   than `run` does at its start.)
 //!
 //! NOT promised: that the mirror is current (it is eventually; the lag is what queue and worker
 //! take), that every event of the provider arrives (providers give up after days of failures), or

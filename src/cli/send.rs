@@ -24,8 +24,8 @@ use crate::shutdown::Shutdown;
 
 /// Sign payload files as the provider would and post them
 ///
-/// Signs with the configured secrets, and tells what came of it. Retries what gets no answer or a 5xx, as the providers do; ends with 1 unless everything was
-/// accepted.
+/// Signs with the configured secrets, and tells what came of it. Retries what gets no answer or a
+/// 5xx, as the providers do; ends with 1 unless everything was accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +33,6 @@ Examples:
   hookmirror send user.created.json user.updated.json --count 2000 --duplicates 20 --shuffle
   hookmirror send my-payload.json --source clerk --url https://hooks.example.com
 
-\
 With --count above the number of files, the files are templates: each further generation is the \
 same story with other users, e-mail addresses, payments and event ids. The same files, count and \
 --seed give the same events again.")]

@@ -3,8 +3,8 @@
 //! Actors: the [`Store`] knows what is desired and what is due, the [`Dispatcher`] leases it, asks
 //! the [`ClerkApi`] to merge it, and settles the lease with how that went.
 //!
-//! Guaranteed: what is desired is sent until Clerk confirms it, says that the user is gone, or
-//! refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
+//! Guaranteed: what is desired is sent until Clerk confirms it, denies a user whom the mirror does not
+//! show either, or refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
 //! crash between the PATCH and its record sends it again, which is harmless, as the merge of the same
 //! state changes nothing.
 
