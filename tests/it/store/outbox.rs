@@ -177,6 +177,7 @@ pub(super) async fn a_late_settlement_under_a_lost_lease_is_ignored(store: &dyn 
     for outcome in [
         DeliveryOutcome::Delivered,
         gone(),
+        DeliveryOutcome::NotSent,
         retry(70, true),
         parked(),
     ] {
