@@ -72,8 +72,9 @@
 //! - **P6 A bad event hurts only itself.** It cannot block, slow or fail its neighbours.
 //! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
 //!   steps; if one is missing, that one alone is tried again.
-//! - **P8 An operator's action is deliberate and recorded.** (In this version operators can look at
-//!   events and users, and change none.)
+//! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
+//!   unless told otherwise. (In this version only `migrate` changes what is kept, and does no more
+//!   than `run` does at its start.)
 //!
 //! NOT promised: that the mirror is current at every moment (it lags by what queue and worker take),
 //! that every event of the provider arrives (providers give up after days of failures), or that

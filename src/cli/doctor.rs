@@ -247,6 +247,6 @@ async fn database(config: &Config) -> Vec<Finding> {
         }
     }
     let has_key = config.clerk.secret_key.is_some();
-    findings.push(checkup::outbox(&store, has_key, now).await);
+    findings.extend(checkup::outbox(&store, has_key, now).await);
     findings
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{counted, listing, or_dash, say, say_json, state, table};
+use super::output::{counted, listing, or_dash, say, say_json, shown, state, table};
 use super::{CommandError, Ended, load_config};
 use crate::config::{Config, DatabaseUrl};
 use crate::model::event::{EventId, EventKey};
@@ -290,7 +290,11 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
     }
     let payload = match &record.payload {
         None => "not kept: events of this type carry one-time codes".to_owned(),
-        Some(bytes) if reveal => format!("\n{}", String::from_utf8_lossy(bytes)),
+        Some(bytes) if reveal => {
+            let text = String::from_utf8_lossy(bytes);
+            let lines: Vec<String> = text.lines().map(shown).collect();
+            format!("\n{}", lines.join("\n"))
+        }
         Some(bytes) => format!("{} bytes (--reveal shows them)", bytes.len()),
     };
     facts.push(("payload", payload));

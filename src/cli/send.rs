@@ -34,7 +34,6 @@ Examples:
   hookmirror send user.created.json user.updated.json --count 2000 --duplicates 20 --shuffle
   hookmirror send my-payload.json --source clerk --url https://hooks.example.com
 
-\
 With --count above the number of files, the files are templates: each further generation is the \
 same story with other users, e-mail addresses, payments and event ids. The same files, count and \
 --seed give the same events again.")]

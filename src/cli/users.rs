@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use console::style;
 
 use super::events::existing_store;
-use super::output::{or_dash, say, say_json};
+use super::output::{or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
 use crate::model::ledger::{CheckoutSummary, UserReport};
 use crate::model::outbox::{DeliveryState, OutboxEntry};
@@ -64,7 +64,7 @@ fn describe(report: &UserReport, has_key: bool) -> String {
             let email = user
                 .email
                 .as_ref()
-                .map(|email| format!("{email} ({verified})"));
+                .map(|email| format!("{} ({verified})", shown(email)));
             let names: Vec<&str> = [&user.first_name, &user.last_name]
                 .into_iter()
                 .filter_map(|name| name.as_deref())
@@ -72,12 +72,15 @@ fn describe(report: &UserReport, has_key: bool) -> String {
             for (name, value) in [
                 (
                     "name",
-                    or_dash((!names.is_empty()).then(|| names.join(" "))),
+                    or_dash((!names.is_empty()).then(|| shown(&names.join(" ")))),
                 ),
                 ("e-mail", or_dash(email)),
-                ("phone", or_dash(user.phone.as_ref())),
-                ("user name", or_dash(user.username.as_ref())),
-                ("external id", or_dash(user.external_id.as_ref())),
+                ("phone", or_dash(user.phone.as_deref().map(shown))),
+                ("user name", or_dash(user.username.as_deref().map(shown))),
+                (
+                    "external id",
+                    or_dash(user.external_id.as_deref().map(shown)),
+                ),
                 ("created", or_dash(user.created_at)),
                 ("updated", user.updated_at.to_string()),
                 ("revision", user.revision.clone()),
@@ -124,7 +127,7 @@ fn checkout(session: &CheckoutSummary) -> String {
 
 fn amount(smallest_units: Option<i64>, currency: Option<&str>) -> String {
     match (smallest_units, currency) {
-        (Some(amount), Some(currency)) => format!("{amount} {currency} (smallest unit)"),
+        (Some(amount), Some(currency)) => format!("{amount} {} (smallest unit)", shown(currency)),
         (Some(amount), None) => amount.to_string(),
         (None, _) => "no amount".to_owned(),
     }

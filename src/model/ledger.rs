@@ -105,6 +105,15 @@ pub struct StateCount {
     pub deliveries: u64,
 }
 
+/// All events at one moment, as the ledger sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Those it holds.
+    pub states: Vec<StateCount>,
+    /// How many of the events that it was asked about it does not hold.
+    pub unknown: u64,
+}
+
 /// What the queue holds, seen from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::time::Timestamp;
-use super::user::UserId;
+use super::user::{Revision, UserId};
 
 /// Where the delivery of one user's desired metadata stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct OutboxLease {
     pub lease: i64,
     /// How many attempts at this desired state have failed before.
     pub failures: u32,
+    /// The state of the user that the mirror showed when the lease began, if any.
+    pub mirrored: Option<Revision>,
 }
 
 /// How an attempt to deliver ended.
@@ -74,8 +76,16 @@ pub struct OutboxLease {
 pub enum DeliveryOutcome {
     /// Clerk confirmed it.
     Delivered,
-    /// Clerk does not know the user.
-    UserGone,
+    /// Clerk does not know the user. Ends the delivery, unless the user was mirrored during the call:
+    /// then Clerk's answer may be older than what the mirror shows.
+    UserGone {
+        /// When to try again, if so.
+        again_at: Timestamp,
+        /// What Clerk said, in one line.
+        error: String,
+    },
+    /// Nothing was sent: no attempt, and nothing was learnt.
+    NotSent,
     /// It may work later.
     Retry {
         /// When to try again.

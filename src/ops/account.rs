@@ -1,19 +1,16 @@
 //! The account of all events: accepted = sum of states + still queued (promise P5).
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 
-use crate::model::event::EventKey;
-use crate::model::ledger::{StateCount, Waiting};
+use crate::model::ledger::{EventCounts, StateCount, Waiting};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
 /// Where all accepted events stand.
 ///
-/// Queue and database are two files and are read one after the other; while events flow, an event
-/// can be seen in both, in which case the database wins. Read the queue first, so that none is missed
-/// in between.
+/// Queue and database are two files. Read the queue first: an event that leaves it meanwhile is in the
+/// database by then, and one that is in both counts as the database's. So the sum is exact while
+/// events flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// Distinct events: those in the ledger and those that only the queue holds.
@@ -46,26 +43,16 @@ pub struct QueueAccount {
 ///
 /// When the database cannot be read.
 pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, StoreError> {
-    let known: HashSet<EventKey> = store
-        .known_events(&waiting.events)
-        .await?
-        .into_iter()
-        .collect();
-    let only_queued = waiting
-        .events
-        .iter()
-        .filter(|key| !known.contains(key))
-        .count() as u64;
-    let states = store.count_events().await?;
+    let EventCounts { states, unknown } = store.count_events(&waiting.events).await?;
     let recorded = states.iter().map(|count| count.events).sum();
     Ok(Account {
-        accepted: recorded + only_queued,
+        accepted: recorded + unknown,
         recorded,
         deliveries: states.iter().map(|count| count.deliveries).sum(),
         states,
         queue: QueueAccount {
             messages: waiting.messages,
-            events: only_queued,
+            events: unknown,
             oldest_received_at: waiting.oldest,
         },
     })

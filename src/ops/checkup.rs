@@ -138,59 +138,74 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
 }
 
 /// Looks at the metadata that has not reached Clerk.
-pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Finding {
+pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "outbox";
     const LOOK_AT: u32 = 1000;
     let entries = match store.undelivered(LOOK_AT).await {
         Ok(entries) => entries,
-        Err(error) => return Finding::problem(CHECK, ErrorChain(&error).to_string()),
+        Err(error) => return vec![Finding::problem(CHECK, ErrorChain(&error).to_string())],
     };
-    let pending = entries
-        .iter()
-        .filter(|entry| entry.state == DeliveryState::Pending)
-        .count();
-    let parked = entries.len() - pending;
     let there_may_be_more = entries.len() >= LOOK_AT as usize;
     let users = |number: usize| match number {
         1 => "1 user".to_owned(),
         _ if there_may_be_more => format!("{number} or more users"),
         _ => format!("{number} users"),
     };
-    let age = entries
+    let (parked, pending): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .partition(|entry| entry.state == DeliveryState::Parked);
+    let mut findings = Vec::new();
+    if let Some(example) = parked.first() {
+        findings.push(Finding::warning(
+            CHECK,
+            format!(
+                "Clerk refuses the metadata of {}; see `hookmirror users show {}`",
+                users(parked.len()),
+                example.user_id
+            ),
+        ));
+    }
+    let waits = pending.len();
+    let longest = pending
         .iter()
         .map(|entry| now.since(entry.updated_at).as_secs())
-        .max()
-        .unwrap_or(0);
-    if parked > 0 {
-        let example = entries
-            .iter()
-            .find(|entry| entry.state == DeliveryState::Parked)
-            .map(|entry| entry.user_id.to_string())
-            .unwrap_or_default();
-        return Finding::warning(
-            CHECK,
-            format!(
-                "Clerk refuses the metadata of {}; see `hookmirror users show {example}`",
-                users(parked)
-            ),
-        );
-    }
-    match (pending, has_key) {
-        (0, true) => Finding::ok(CHECK, "Clerk holds all metadata that it should"),
-        (0, false) => Finding::ok(CHECK, "nothing waits to be sent to Clerk"),
-        (_, true) => Finding::ok(
-            CHECK,
-            format!(
-                "metadata of {} is on its way to Clerk, for up to {age} s",
-                users(pending)
-            ),
-        ),
-        (_, false) => Finding::warning(
+        .max();
+    let failing: Vec<_> = pending
+        .iter()
+        .filter_map(|entry| Some((&entry.user_id, entry.last_error.as_ref()?)))
+        .collect();
+    match (longest, failing.first()) {
+        (None, _) if !parked.is_empty() => {}
+        (None, _) if has_key => {
+            findings.push(Finding::ok(
+                CHECK,
+                "Clerk holds all metadata that it should",
+            ));
+        }
+        (None, _) => findings.push(Finding::ok(CHECK, "nothing waits to be sent to Clerk")),
+        (Some(age), _) if !has_key => findings.push(Finding::warning(
             CHECK,
             format!(
                 "metadata of {} waits, for up to {age} s: set CLERK_SECRET_KEY and it will be sent",
-                users(pending)
+                users(waits)
             ),
-        ),
+        )),
+        // How long cannot be told: every attempt writes to the entry.
+        (Some(_), Some((user, error))) => findings.push(Finding::warning(
+            CHECK,
+            format!(
+                "metadata of {} has not reached Clerk and is tried again: {error}; see \
+                 `hookmirror users show {user}`",
+                users(failing.len())
+            ),
+        )),
+        (Some(age), None) => findings.push(Finding::ok(
+            CHECK,
+            format!(
+                "metadata of {} is on its way to Clerk, for up to {age} s",
+                users(waits)
+            ),
+        )),
     }
+    findings
 }

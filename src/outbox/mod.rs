@@ -3,8 +3,8 @@
 //! Actors: the [`Store`] knows what is desired and what is due, the [`Dispatcher`] leases it, asks
 //! the [`ClerkApi`] to merge it, and settles the lease with how that went.
 //!
-//! Guaranteed: what is desired is sent until Clerk confirms it, says that the user is gone, or
-//! refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
+//! Guaranteed: what is desired is sent until Clerk confirms it, denies a user whom the mirror does not
+//! show either, or refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
 //! crash between the PATCH and its record sends it again, which is harmless, as the merge of the same
 //! state changes nothing.
 
@@ -80,12 +80,13 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers until `stop`, finishing the round in hand. `bell` tells that something was written.
+    /// Delivers until `stop`; then it finishes the calls under way and begins no other. `bell` tells
+    /// that something was written.
     pub async fn run(self, bell: Arc<Notify>, stop: CancellationToken) {
         let mut failures = 0;
         while !stop.is_cancelled() {
             // Only an idle dispatcher listens to the bell; a pause is kept whoever rings.
-            let pause = match self.round().await {
+            let pause = match self.round(&stop).await {
                 Ok(round) => {
                     failures = 0;
                     if round.pause.is_none() && round.leased > 0 {
@@ -118,19 +119,20 @@ impl Dispatcher {
         }
     }
 
-    /// Leases what is due, sends it, and settles each lease.
+    /// Leases what is due, sends it, and settles each lease. After `stop`, what was not begun is
+    /// handed back.
     ///
     /// # Errors
     ///
     /// When the database cannot be used. Leases that were not settled run out by themselves.
-    pub async fn round(&self) -> Result<Round, StoreError> {
+    pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
         let now = self.clock.now();
         let until = now.plus(LEASE);
         let leases = self.store.lease_outbox(ROUND, now, until).await?;
         let leased = leases.len();
-        let stopped = CancellationToken::new();
+        let ceased = stop.child_token();
         let results: Vec<Result<Option<Duration>, StoreError>> = stream::iter(leases)
-            .map(|lease| self.deliver(lease, until, &stopped))
+            .map(|lease| self.deliver(lease, until, &ceased))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -150,23 +152,12 @@ impl Dispatcher {
         &self,
         lease: OutboxLease,
         until: Timestamp,
-        stopped: &CancellationToken,
+        ceased: &CancellationToken,
     ) -> Result<Option<Duration>, StoreError> {
         let now = self.clock.now();
-        let untried = if stopped.is_cancelled() {
-            // An earlier answer of this round holds for everyone.
-            Some("not sent: Clerk accepts nothing at the moment")
-        } else if until.since(now) < TIME_TO_CALL {
-            Some("not sent: the calls before it took too long")
-        } else {
-            None
-        };
-        if let Some(reason) = untried {
-            let outcome = DeliveryOutcome::Retry {
-                at: now,
-                charged: false,
-                error: reason.to_owned(),
-            };
+        // A refusal earlier in this round can hold for everyone.
+        if ceased.is_cancelled() || until.since(now) < TIME_TO_CALL {
+            let outcome = DeliveryOutcome::NotSent;
             self.store.settle_outbox(&lease, &outcome, now).await?;
             return Ok(None);
         }
@@ -179,7 +170,7 @@ impl Dispatcher {
             let disposition = error.disposition();
             let pause = self.pause(disposition);
             if pause.is_some() {
-                stopped.cancel();
+                ceased.cancel();
             }
             log(&lease, disposition, error);
             pause
@@ -220,7 +211,7 @@ fn log(lease: &OutboxLease, disposition: Disposition, error: &crate::clerk_api::
         ),
         Disposition::Throttled(_) => tracing::warn!(%error, "Clerk throttles; sending pauses"),
         Disposition::UserGone => {
-            tracing::info!(user.id = %user, "Clerk does not know {user}: nothing to deliver");
+            tracing::info!(user.id = %user, "Clerk does not know {user}");
         }
         Disposition::Retry => {
             tracing::warn!(user.id = %user, %error, "metadata of {user} not delivered yet");

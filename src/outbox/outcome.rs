@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 /// | answer | outcome | charged as a failed attempt |
 /// | --- | --- | --- |
 /// | success | delivered | – |
-/// | user unknown | `user_gone` | – |
+/// | user unknown | `user_gone`; after backoff again if the user was mirrored meanwhile | yes |
 /// | throttled, key refused | retry after the pause | no: says nothing about this user |
 /// | no answer, conflict, server error | retry after backoff | yes |
 /// | content refused | parked | yes |
@@ -25,7 +25,10 @@ pub(super) fn judge(
     };
     let text = ErrorChain(error).to_string();
     match error.disposition() {
-        Disposition::UserGone => DeliveryOutcome::UserGone,
+        Disposition::UserGone => DeliveryOutcome::UserGone {
+            again_at: now.plus(backoff()),
+            error: text,
+        },
         Disposition::Throttled(_) | Disposition::KeyRefused => DeliveryOutcome::Retry {
             at: now.plus(pause.unwrap_or_default()),
             charged: false,

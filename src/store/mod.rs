@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -47,11 +47,9 @@ pub trait Store: Debug + Send + Sync {
     /// One event in full; `None` if the ledger does not know it.
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;
 
-    /// How many events there are by source and state.
-    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError>;
-
-    /// Which of these events the ledger knows.
-    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError>;
+    /// How many events there are by source and state, and how many of `queued` are not among them:
+    /// both of the same moment, so that an event on its way into the ledger is counted once.
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError>;
 
     /// Everything known of one user; `None` if nothing is.
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError>;
@@ -66,7 +64,8 @@ pub trait Store: Debug + Send + Sync {
     ) -> Result<Vec<OutboxLease>, StoreError>;
 
     /// Records how a delivery ended. Ignored if the lease was lost. If the desired state changed
-    /// meanwhile, the entry stays due.
+    /// meanwhile, the entry stays due; if Clerk does not know a user who was mirrored meanwhile, it
+    /// is tried again.
     async fn settle_outbox(
         &self,
         lease: &OutboxLease,

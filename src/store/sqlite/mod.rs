@@ -20,7 +20,7 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -261,12 +261,8 @@ impl Store for SqliteStore {
         read_ledger::find(&self.readers, key).await
     }
 
-    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError> {
-        read_ledger::count(&self.readers).await
-    }
-
-    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError> {
-        read_ledger::known(&self.readers, keys).await
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
+        read_ledger::count(&self.readers, queued).await
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {

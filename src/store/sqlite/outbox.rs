@@ -12,7 +12,7 @@ use super::{SqliteStore, StoreError, unavailable};
 use crate::model::entitlement::{Entitlement, desired_metadata};
 use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
 use crate::model::time::Timestamp;
-use crate::model::user::UserId;
+use crate::model::user::{Revision, UserId};
 
 /// Makes the metadata that follows from these entitlements the desired one.
 ///
@@ -108,7 +108,8 @@ pub(super) async fn lease(
          delivered = NULL \
          WHERE user_id IN (SELECT user_id FROM outbox \
          WHERE state = 'pending' AND next_attempt_at <= ?2 ORDER BY next_attempt_at LIMIT ?3) \
-         RETURNING user_id, desired, lease, failures",
+         RETURNING user_id, desired, lease, failures, \
+         (SELECT revision FROM users WHERE users.id = outbox.user_id) AS mirrored",
     )
     .bind(until.to_string())
     .bind(now.to_string())
@@ -126,6 +127,9 @@ pub(super) async fn lease(
                 desired: reader.parse("desired", |text| serde_json::from_str(text).ok())?,
                 lease: reader.get("lease")?,
                 failures: reader.count("failures")?,
+                mirrored: reader
+                    .get::<Option<String>>("mirrored")?
+                    .map(Revision::from_stored),
             })
         })
         .collect()
@@ -138,11 +142,57 @@ pub(super) async fn settle(
     outcome: &DeliveryOutcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let action = "record a delivery to Clerk";
+    let mut transaction = store.begin(action).await?;
+    let recorded = async {
+        record(&mut transaction, lease, outcome, now).await?;
+        transaction.commit().await
+    };
+    recorded.await.map_err(unavailable(action))
+}
+
+async fn hand_back(
+    connection: &mut SqliteConnection,
+    lease: &OutboxLease,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE outbox SET leased_until = NULL, next_attempt_at = ? \
+         WHERE user_id = ? AND lease = ? AND state = 'pending'",
+    )
+    .bind(now.to_string())
+    .bind(lease.user_id.as_str())
+    .bind(lease.lease)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn record(
+    connection: &mut SqliteConnection,
+    lease: &OutboxLease,
+    outcome: &DeliveryOutcome,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let sent = lease.desired.to_string();
-    let now = now.to_string();
     let (word, state, next, failures, error) = match outcome {
         DeliveryOutcome::Delivered => ("delivered", DeliveryState::Delivered, None, 0, None),
-        DeliveryOutcome::UserGone => ("user_gone", DeliveryState::UserGone, None, 0, None),
+        // In the transaction that writes: a user who is mirrored after it finds `user_gone` and
+        // wakes the entry.
+        DeliveryOutcome::UserGone { again_at, error } => {
+            if was_mirrored_meanwhile(connection, lease).await? {
+                (
+                    "user_gone",
+                    DeliveryState::Pending,
+                    Some(again_at.to_string()),
+                    lease.failures.saturating_add(1),
+                    Some(error.as_str()),
+                )
+            } else {
+                ("user_gone", DeliveryState::UserGone, None, 0, None)
+            }
+        }
+        DeliveryOutcome::NotSent => return hand_back(connection, lease, now).await,
         DeliveryOutcome::Retry { at, charged, error } => (
             "retry",
             DeliveryState::Pending,
@@ -158,45 +208,53 @@ pub(super) async fn settle(
             Some(error.as_str()),
         ),
     };
+    let now = now.to_string();
     let delivered = (*outcome == DeliveryOutcome::Delivered).then_some(sent.as_str());
 
-    let action = "record a delivery to Clerk";
-    let mut transaction = store.begin(action).await?;
-    let record = async {
-        // What was desired may have changed on the way; then the new state is due at once.
-        sqlx::query(
-            "UPDATE outbox SET leased_until = NULL, delivered = COALESCE(?1, delivered), \
-             state = CASE WHEN desired = ?2 THEN ?3 ELSE 'pending' END, \
-             next_attempt_at = CASE WHEN desired = ?2 THEN ?4 ELSE ?5 END, \
-             failures = CASE WHEN desired = ?2 THEN ?6 ELSE 0 END, \
-             last_error = ?7, updated_at = ?5 \
-             WHERE user_id = ?8 AND lease = ?9 AND state = 'pending'",
-        )
-        .bind(delivered)
-        .bind(&sent)
-        .bind(state.as_str())
-        .bind(next)
-        .bind(&now)
-        .bind(failures)
-        .bind(error)
+    // What was desired may have changed on the way; then the new state is due at once.
+    sqlx::query(
+        "UPDATE outbox SET leased_until = NULL, delivered = COALESCE(?1, delivered), \
+         state = CASE WHEN desired = ?2 THEN ?3 ELSE 'pending' END, \
+         next_attempt_at = CASE WHEN desired = ?2 THEN ?4 ELSE ?5 END, \
+         failures = CASE WHEN desired = ?2 THEN ?6 ELSE 0 END, \
+         last_error = ?7, updated_at = ?5 \
+         WHERE user_id = ?8 AND lease = ?9 AND state = 'pending'",
+    )
+    .bind(delivered)
+    .bind(&sent)
+    .bind(state.as_str())
+    .bind(next)
+    .bind(&now)
+    .bind(failures)
+    .bind(error)
+    .bind(lease.user_id.as_str())
+    .bind(lease.lease)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO outbox_attempts (user_id, at, desired, outcome, error) \
+         VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(lease.user_id.as_str())
+    .bind(&now)
+    .bind(&sent)
+    .bind(word)
+    .bind(error)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Told by the revision, as the clocks of two machines would not do.
+async fn was_mirrored_meanwhile(
+    connection: &mut SqliteConnection,
+    lease: &OutboxLease,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND revision IS NOT ?)")
         .bind(lease.user_id.as_str())
-        .bind(lease.lease)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO outbox_attempts (user_id, at, desired, outcome, error) \
-             VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(lease.user_id.as_str())
-        .bind(&now)
-        .bind(&sent)
-        .bind(word)
-        .bind(error)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
-    };
-    record.await.map_err(unavailable(action))
+        .bind(lease.mirrored.as_ref().map(Revision::as_str))
+        .fetch_one(connection)
+        .await
 }
 
 /// When the next entry falls due.

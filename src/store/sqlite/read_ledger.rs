@@ -7,7 +7,9 @@ use super::ledger::read_key;
 use super::rows::{Reader, json_list};
 use super::{StoreError, unavailable};
 use crate::model::event::{EventId, EventKey, EventType};
-use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary, StateCount};
+use crate::model::ledger::{
+    Attempt, EventCounts, EventFilter, EventRecord, EventSummary, StateCount,
+};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
@@ -151,44 +153,47 @@ fn attempt(key: &str, row: &SqliteRow) -> Result<Attempt, StoreError> {
     })
 }
 
-/// How many events there are by source and state.
-pub(super) async fn count(readers: &SqlitePool) -> Result<Vec<StateCount>, StoreError> {
+/// How many events there are by source and state, and how many of `queued` are not among them.
+pub(super) async fn count(
+    readers: &SqlitePool,
+    queued: &[EventKey],
+) -> Result<EventCounts, StoreError> {
+    let action = "count events";
+    // A transaction sees one state of the database from its first read on.
+    let mut transaction = readers.begin().await.map_err(unavailable(action))?;
     let rows = sqlx::query(
         "SELECT source, state, COUNT(*) AS events, SUM(deliveries) AS deliveries \
          FROM events GROUP BY source, state ORDER BY source, state",
     )
-    .fetch_all(readers)
+    .fetch_all(&mut *transaction)
     .await
-    .map_err(unavailable("count events"))?;
-    rows.iter()
-        .map(|row| {
-            let reader = Reader::new("events", "a group", row);
-            Ok(StateCount {
-                source: reader.parse("source", SourceName::parse)?,
-                state: reader.parse("state", EventState::parse)?,
-                events: reader.count("events")?,
-                deliveries: reader.count("deliveries")?,
-            })
-        })
-        .collect()
-}
-
-/// Which of these events the ledger knows.
-pub(super) async fn known(
-    readers: &SqlitePool,
-    keys: &[EventKey],
-) -> Result<Vec<EventKey>, StoreError> {
-    let pairs: Vec<[&str; 2]> = keys
+    .map_err(unavailable(action))?;
+    let pairs: Vec<[&str; 2]> = queued
         .iter()
         .map(|key| [key.source.as_str(), key.id.as_str()])
         .collect();
-    let rows = sqlx::query(
-        "SELECT e.source, e.event_id FROM json_each(?) AS wanted \
-         JOIN events AS e ON e.source = wanted.value ->> 0 AND e.event_id = wanted.value ->> 1",
+    let unknown = sqlx::query(
+        "SELECT COUNT(*) AS unknown FROM json_each(?) AS queued \
+         LEFT JOIN events AS e ON e.source = queued.value ->> 0 AND e.event_id = queued.value ->> 1 \
+         WHERE e.event_id IS NULL",
     )
     .bind(serde_json::json!(pairs).to_string())
-    .fetch_all(readers)
+    .fetch_one(&mut *transaction)
     .await
-    .map_err(unavailable("look events up"))?;
-    rows.iter().map(read_key).collect()
+    .map_err(unavailable(action))?;
+    transaction.commit().await.map_err(unavailable(action))?;
+
+    let states = rows.iter().map(|row| {
+        let reader = Reader::new("events", "a group", row);
+        Ok(StateCount {
+            source: reader.parse("source", SourceName::parse)?,
+            state: reader.parse("state", EventState::parse)?,
+            events: reader.count("events")?,
+            deliveries: reader.count("deliveries")?,
+        })
+    });
+    Ok(EventCounts {
+        states: states.collect::<Result<_, StoreError>>()?,
+        unknown: Reader::new("events", "those asked for", &unknown).count("unknown")?,
+    })
 }

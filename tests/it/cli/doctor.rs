@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use super::process::{Home, Ran};
+use super::process::{CLERK_KEY, Home, PAID, Ran, fixture, free_address, wait_until};
 
 /// The findings of `doctor --json`: what was looked at, how it is, what was said.
 fn findings(home: &Home) -> (Option<i32>, Vec<(String, String, String)>) {
@@ -126,4 +126,25 @@ fn wrong_settings_are_findings_like_others() {
             ("settings", "warning"),
         ]
     );
+}
+
+#[test]
+fn metadata_that_clerk_does_not_take_is_not_called_well() {
+    // Nobody listens there.
+    let nowhere = format!("http://{}/v1", free_address());
+    let home = Home::new()
+        .with("CLERK_SECRET_KEY", CLERK_KEY)
+        .with("CLERK_API_URL", &nowhere);
+    let _service = home.serve();
+    home.output(["send", &fixture(PAID)]);
+    wait_until("a delivery has failed", || {
+        let outbox = &findings(&home).1.pop().unwrap();
+        outbox.0 == "outbox" && outbox.1 == "warning"
+    });
+    let (code, found) = findings(&home);
+    assert_eq!(code, Some(0), "the service itself works");
+    let (_, _, message) = found.last().unwrap();
+    for word in ["1 user ", "did not answer", "users show user_"] {
+        assert!(message.contains(word), "no {word:?} in {message:?}");
+    }
 }

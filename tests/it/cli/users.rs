@@ -56,3 +56,35 @@ fn a_user_is_shown_from_the_first_payment_to_the_deletion() {
     assert_eq!(shown["user"], serde_json::Value::Null);
     assert!(shown["deleted_at"].is_string());
 }
+
+/// A name is whatever its owner typed, and may be meant for the terminal of whoever looks.
+#[test]
+fn names_and_payloads_do_not_command_the_terminal() {
+    let home = Home::new();
+    let _service = home.serve();
+    let created = std::fs::read_to_string(fixture(CREATED)).unwrap();
+    let name = [r"Ada\u001b]0;mine\u0007\n", "\u{9b}", "2J"].concat();
+    let hostile = created.replacen(
+        r#""first_name": "Ada""#,
+        &format!(r#""first_name": "{name}""#),
+        1,
+    );
+    assert_ne!(created, hostile);
+    let file = home.write("hostile.json", &hostile).display().to_string();
+    home.output(["send", &file]);
+    wait_until("it is recorded", || {
+        home.json(["events", "stats", "--json"])["recorded"] == 1
+    });
+    let listed = home.json(["events", "list", "--json"]);
+    let event = listed[0]["event_id"].as_str().unwrap();
+    let user = home.output(["users", "show", ADA]);
+    let event = home.output(["events", "show", event, "--reveal"]);
+    for shown in [&user, &event] {
+        let commands = shown.chars().filter(|c| c.is_control() && *c != '\n');
+        assert_eq!(commands.count(), 0, "{shown:?}");
+    }
+    assert!(event.contains(r"\u{9b}2J"), "{event}");
+    // Nor does a name begin a line of its own.
+    let name = r"Ada\u{1b}]0;mine\u{7}\n\u{9b}2J Lindqvist";
+    assert!(user.contains(name), "{user}");
+}

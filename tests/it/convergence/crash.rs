@@ -14,7 +14,7 @@ use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::stand_in_clerk::merged;
 use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::{Event, EventKey};
-use hookmirror::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -329,12 +329,8 @@ impl Store for CrashingStore {
         self.store.find_event(key).await
     }
 
-    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError> {
-        self.store.count_events().await
-    }
-
-    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError> {
-        self.store.known_events(keys).await
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
+        self.store.count_events(queued).await
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {

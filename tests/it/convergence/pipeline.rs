@@ -21,6 +21,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 
 use super::crash::{
     CrashPlan, CrashingClerk, CrashingConsumer, CrashingStore, FakeClerk, MemoryQueue, When,
@@ -280,7 +281,8 @@ impl Roles {
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             BACKOFF,
         );
-        Box::pin(async move { while dispatcher.round().await.unwrap().leased > 0 {} })
+        let never = CancellationToken::new();
+        Box::pin(async move { while dispatcher.round(&never).await.unwrap().leased > 0 {} })
     }
 
     /// Drives a dispatcher until it is done, crashes (then its leases run out by themselves) or

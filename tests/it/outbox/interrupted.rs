@@ -9,7 +9,7 @@ use hookmirror::store::Store;
 use super::{Bench, metadata};
 use crate::support::clerk::Answer;
 use crate::support::faults::{Call, When};
-use crate::support::given::{at, user_id};
+use crate::support::given::{at, mirror, user, user_id};
 
 #[tokio::test]
 async fn a_crash_between_the_call_and_its_record_sends_again() {
@@ -18,7 +18,7 @@ async fn a_crash_between_the_call_and_its_record_sends_again() {
     let user = user_id("user_a");
     bench.clerk.answer(&user, Answer::Silence);
     tokio::select! {
-        round = bench.dispatcher.round() => panic!("{round:?}"),
+        round = bench.try_round() => panic!("{round:?}"),
         () = bench.clerk.called() => {}
     }
     // Clerk has it, and nobody here knows.
@@ -42,7 +42,7 @@ async fn a_change_during_a_crash_wins() {
     let user = user_id("user_a");
     bench.clerk.answer(&user, Answer::Silence);
     tokio::select! {
-        round = bench.dispatcher.round() => panic!("{round:?}"),
+        round = bench.try_round() => panic!("{round:?}"),
         () = bench.clerk.called() => {}
     }
     bench.paid(&["user_a"]).await;
@@ -58,7 +58,7 @@ async fn an_unrecorded_delivery_is_repeated_after_the_lease() {
         let bench = Bench::new().await;
         bench.paid(&["user_a", "user_b"]).await;
         bench.faults.fail_nth(1, Call::Settle, when);
-        assert!(bench.dispatcher.round().await.is_err());
+        assert!(bench.try_round().await.is_err());
         // Its neighbour was not held up.
         assert_eq!(bench.clerk.calls().len(), 2);
 
@@ -78,7 +78,7 @@ async fn a_database_that_is_away_sends_nothing() {
     let bench = Bench::new().await;
     bench.paid(&["user_a"]).await;
     bench.faults.break_down(Call::Lease, When::Before);
-    assert!(bench.dispatcher.round().await.is_err());
+    assert!(bench.try_round().await.is_err());
     assert!(bench.clerk.calls().is_empty());
     bench.faults.mend(Call::Lease);
     assert_eq!(bench.round().await.leased, 1);
@@ -117,4 +117,27 @@ async fn a_spent_lease_is_not_used() {
     assert_eq!(bench.state("user_8").await, DeliveryState::Delivered);
     assert!(bench.clock.now() < at(60));
     assert!(bench.store.undelivered(10).await.unwrap().is_empty());
+}
+
+/// Clerk's answer can be older than what its webhook has told meanwhile.
+#[tokio::test]
+async fn a_user_who_appears_during_the_call_is_not_given_up() {
+    let bench = Bench::new().await;
+    bench.paid(&["user_a"]).await;
+    let user_a = user_id("user_a");
+    bench.clerk.answer(&user_a, Answer::ReleasedStatus(404));
+    let appears = async {
+        bench.clerk.called().await;
+        let seen = [mirror("msg_1", user("user_a", 1, "Ann"))];
+        bench.store.apply(&seen, bench.clock.now()).await.unwrap();
+        bench.clerk.release(1);
+    };
+    tokio::join!(bench.round(), appears);
+    assert_eq!(bench.state("user_a").await, DeliveryState::Pending);
+    assert_eq!(bench.round().await.leased, 0, "not at once");
+
+    bench.jump_to_next_due().await;
+    bench.round().await;
+    assert_eq!(bench.state("user_a").await, DeliveryState::Delivered);
+    assert_eq!(bench.stripe(&user_a), metadata("paid", true));
 }

@@ -8,8 +8,9 @@ use hookmirror::clock::Clock;
 use hookmirror::model::outbox::{DeliveryState, OutboxEntry};
 use hookmirror::model::user::UserId;
 use hookmirror::outbox::{Dispatcher, Round};
-use hookmirror::store::Store;
+use hookmirror::store::{Store, StoreError};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::clerk::FakeClerk;
 use crate::support::clock::ManualClock;
@@ -80,8 +81,12 @@ impl Bench {
         self.store.apply(&batch, self.clock.now()).await.unwrap();
     }
 
+    async fn try_round(&self) -> Result<Round, StoreError> {
+        self.dispatcher.round(&CancellationToken::new()).await
+    }
+
     async fn round(&self) -> Round {
-        self.dispatcher.round().await.unwrap()
+        self.try_round().await.unwrap()
     }
 
     async fn entry(&self, user: &str) -> OutboxEntry {

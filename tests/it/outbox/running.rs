@@ -116,3 +116,32 @@ async fn stopping_finishes_the_round_in_hand() {
     tokio::time::timeout(PATIENCE, ended).await.unwrap();
     assert_eq!(bench.state("user_a").await, DeliveryState::Delivered);
 }
+
+/// With a Clerk that takes long, a whole round would outlast any deadline.
+#[tokio::test]
+async fn stopping_begins_no_further_call() {
+    let bench = Bench::new().await;
+    let users: Vec<String> = (0..20).map(|number| format!("user_{number}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    bench.paid(&users).await;
+    bench.clerk.answer_everyone(Some(Answer::Released));
+    let stop = CancellationToken::new();
+    let run = bench.another(BACKOFF).run(Arc::default(), stop.clone());
+    let stopping = async {
+        for _ in 0..8 {
+            bench.clerk.called().await;
+        }
+        stop.cancel();
+        bench.clerk.release(users.len());
+    };
+    let ended = async { tokio::join!(run, stopping) };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(bench.clerk.calls().len(), 8);
+
+    // The others are due, for whoever comes next: no lease holds them.
+    bench.clerk.answer_everyone(None);
+    assert_eq!(bench.round().await.leased, 12);
+    for user in &users {
+        assert_eq!(bench.state(user).await, DeliveryState::Delivered);
+    }
+}

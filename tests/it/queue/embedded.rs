@@ -278,6 +278,28 @@ async fn a_batch_of_large_bodies_is_cut_and_loses_nothing() {
     assert_eq!(all, (0..EVENTS).collect::<Vec<_>>());
 }
 
+/// What publishers have given up on is still in memory: ingress alone cannot bound it.
+#[tokio::test]
+async fn what_waits_for_the_writer_is_bounded_in_bytes() {
+    const ROOM: usize = 64 * 1024 * 1024;
+    let engine = Embedded::fresh().await;
+    let publisher = engine.publisher().await;
+    let mut large = event("evt_0");
+    large.body = vec![b' '; ROOM].into();
+    let mut first = publisher.publish(large);
+    assert!(poll!(&mut first).is_pending());
+    // On this one thread the writer has not begun. Whoever finds no room and gives up has left
+    // nothing behind.
+    let mut second = publisher.publish(event("evt_1"));
+    assert!(poll!(&mut second).is_pending());
+    drop(second);
+
+    let _ = first.await.unwrap();
+    publish(&*publisher, [2]).await;
+    let waiting = inspect::waiting(engine.directory.path()).await.unwrap();
+    assert_eq!(waiting.events, [key("evt_0"), key("evt_2")]);
+}
+
 #[tokio::test]
 async fn a_file_without_tables_holds_nothing() {
     let directory = directory();

@@ -61,12 +61,13 @@ macro_rules! every_behaviour {
                 brackets_in_a_pattern_are_text
                 newest_first_and_no_more_than_the_limit
                 counts_are_by_source_and_state
-                known_events_are_told_from_unknown_ones;
+                queued_events_that_the_ledger_holds_count_once;
             payments:
                 a_named_user_is_entitled_before_being_mirrored
                 facts_of_one_session_join_in_any_order
                 a_customer_is_known_by_an_older_session
                 a_session_waits_for_its_user_and_is_released
+                a_customer_told_by_an_earlier_event_is_linked
                 every_event_of_a_released_session_is_released
                 an_older_session_takes_the_customer_over
                 an_expired_session_waits_for_nobody
@@ -83,6 +84,8 @@ macro_rules! every_behaviour {
                 a_new_desire_starts_without_failures
                 a_parked_entry_waits_for_a_new_desire
                 a_user_unknown_to_clerk_is_tried_again_once_mirrored
+                a_user_mirrored_while_clerk_denied_it_is_tried_again
+                what_was_not_sent_is_due_and_otherwise_as_before
                 a_deletion_ends_delivery_for_good
                 a_payment_of_a_deleted_user_is_not_sent
                 the_longest_due_go_first_and_no_more_than_the_limit

@@ -50,6 +50,14 @@ fn retry(when: i64, charged: bool) -> DeliveryOutcome {
     }
 }
 
+/// Clerk does not know the user.
+fn gone() -> DeliveryOutcome {
+    DeliveryOutcome::UserGone {
+        again_at: at(100),
+        error: "not found".to_owned(),
+    }
+}
+
 fn parked() -> DeliveryOutcome {
     DeliveryOutcome::Parked {
         error: "refused".to_owned(),
@@ -168,7 +176,8 @@ pub(super) async fn a_late_settlement_under_a_lost_lease_is_ignored(store: &dyn 
     let before = entry(store).await;
     for outcome in [
         DeliveryOutcome::Delivered,
-        DeliveryOutcome::UserGone,
+        gone(),
+        DeliveryOutcome::NotSent,
         retry(70, true),
         parked(),
     ] {
@@ -235,7 +244,7 @@ pub(super) async fn a_parked_entry_waits_for_a_new_desire(store: &dyn Store) {
 pub(super) async fn a_user_unknown_to_clerk_is_tried_again_once_mirrored(store: &dyn Store) {
     buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
     let leased = lease_one(store, 1).await;
-    settle(store, 1, &leased, DeliveryOutcome::UserGone).await;
+    settle(store, 1, &leased, gone()).await;
     assert_eq!(entry(store).await.state, DeliveryState::UserGone);
     assert_eq!(due(store).await, None);
 
@@ -246,6 +255,42 @@ pub(super) async fn a_user_unknown_to_clerk_is_tried_again_once_mirrored(store: 
     // Seeing the user again is no reason to send again.
     apply(store, 6, &[mirror("msg_2", user("user_a", 2, "Ann"))]).await;
     assert_eq!(due(store).await, None);
+}
+
+pub(super) async fn a_user_mirrored_while_clerk_denied_it_is_tried_again(store: &dyn Store) {
+    buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
+    let leased = lease_one(store, 1).await;
+    // Clerk's answer may be older than this; nothing would wake the entry later.
+    apply(store, 1, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
+    settle(store, 1, &leased, gone()).await;
+    let pending = entry(store).await;
+    assert_eq!(pending.state, DeliveryState::Pending);
+    assert_eq!(pending.failures, 1);
+    assert_eq!(pending.last_error.as_deref(), Some("not found"));
+    assert_eq!(due(store).await, Some(100));
+
+    // Nothing new was seen of the user: a deletion that never arrived must not be asked about for
+    // ever.
+    let leased = lease_one(store, 100).await;
+    settle(store, 100, &leased, gone()).await;
+    assert_eq!(entry(store).await.state, DeliveryState::UserGone);
+    assert_eq!(due(store).await, None);
+}
+
+pub(super) async fn what_was_not_sent_is_due_and_otherwise_as_before(store: &dyn Store) {
+    buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
+    let leased = lease_one(store, 1).await;
+    settle(store, 1, &leased, retry(2, true)).await;
+    let before = entry(store).await;
+
+    let leased = lease_one(store, 5).await;
+    settle(store, 6, &leased, DeliveryOutcome::NotSent).await;
+    let expected = OutboxEntry {
+        next_attempt_at: Some(at(6)),
+        ..before
+    };
+    assert_eq!(entry(store).await, expected);
+    assert_eq!(lease_one(store, 6).await.failures, 1);
 }
 
 pub(super) async fn a_deletion_ends_delivery_for_good(store: &dyn Store) {
@@ -319,7 +364,7 @@ pub(super) async fn undelivered_are_listed_oldest_change_first(store: &dyn Store
         ("user_a", parked()),
         ("user_b", DeliveryOutcome::Delivered),
         ("user_c", retry(99, true)),
-        ("user_d", DeliveryOutcome::UserGone),
+        ("user_d", gone()),
     ] {
         let lease = leases.iter().find(|lease| lease.user_id.as_str() == user);
         settle(store, 5, lease.unwrap(), outcome).await;

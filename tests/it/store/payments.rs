@@ -124,6 +124,22 @@ pub(super) async fn a_session_waits_for_its_user_and_is_released(store: &dyn Sto
     assert_eq!(found.checkout_session_id, "cs_1");
 }
 
+/// The event that names the user need not name the customer as well.
+pub(super) async fn a_customer_told_by_an_earlier_event_is_linked(store: &dyn Store) {
+    let first = by_customer("cus_1", unpaid(session("cs_1")));
+    let second = by_customer("cus_1", session("cs_2"));
+    apply(store, 1, &[record("evt_1", first)]).await;
+    apply(store, 2, &[record("evt_2", second)]).await;
+    let named = unpaid(session_of("cs_1", "user_a"));
+    assert_eq!(named.customer, None);
+    apply(store, 3, &[record("evt_3", named)]).await;
+
+    assert_eq!(state_of(store, "evt_2").await, EventState::Applied);
+    let found = entitlement(store, "user_a").await.unwrap();
+    assert!(found.paid);
+    assert_eq!(found.checkout_session_id, "cs_2");
+}
+
 pub(super) async fn every_event_of_a_released_session_is_released(store: &dyn Store) {
     let anonymous = session("cs_1");
     apply(store, 0, &[record("evt_1", unpaid(anonymous.clone()))]).await;

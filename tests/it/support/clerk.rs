@@ -26,6 +26,8 @@ pub(crate) enum Answer {
     Silence,
     /// Success, once the test releases it.
     Released,
+    /// This status, once the test releases it, and nothing is merged.
+    ReleasedStatus(u16),
 }
 
 /// See the module. Every user exists.
@@ -130,11 +132,7 @@ impl ClerkApi for FakeClerk {
         self.called.add_permits(1);
         match answer {
             None => Ok(()),
-            Some(Answer::Status(status)) => Err(ClerkApiError::Answered {
-                status,
-                code: "scripted".to_owned(),
-                retry_after: None,
-            }),
+            Some(Answer::Status(status)) => Err(scripted(status)),
             Some(Answer::Throttled(retry_after)) => Err(ClerkApiError::Answered {
                 status: 429,
                 code: "too_many_requests".to_owned(),
@@ -149,6 +147,18 @@ impl ClerkApi for FakeClerk {
                 self.released.acquire().await.unwrap().forget();
                 Ok(())
             }
+            Some(Answer::ReleasedStatus(status)) => {
+                self.released.acquire().await.unwrap().forget();
+                Err(scripted(status))
+            }
         }
+    }
+}
+
+fn scripted(status: u16) -> ClerkApiError {
+    ClerkApiError::Answered {
+        status,
+        code: "scripted".to_owned(),
+        retry_after: None,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
-use hookmirror::model::ledger::{EventFilter, EventRecord, EventSummary, StateCount, UserReport};
+use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -141,12 +141,8 @@ impl Store for FaultyStore {
         self.inner.find_event(key).await
     }
 
-    async fn count_events(&self) -> Result<Vec<StateCount>, StoreError> {
-        self.inner.count_events().await
-    }
-
-    async fn known_events(&self, keys: &[EventKey]) -> Result<Vec<EventKey>, StoreError> {
-        self.inner.known_events(keys).await
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
+        self.inner.count_events(queued).await
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {

@@ -10,6 +10,7 @@ use hookmirror::model::changes::{Applied, Outcome};
 use hookmirror::model::event::Event;
 use hookmirror::model::source::{Provider, SourceName, Sources};
 use hookmirror::model::state::EventState;
+use hookmirror::ops::account::account;
 use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::{EmbeddedQueue, inspect};
 use hookmirror::store::Store;
@@ -23,7 +24,7 @@ use crate::support::clock::ManualClock;
 use crate::support::database::{self, Database};
 use crate::support::directory::directory;
 use crate::support::faults::{Call, Faults, FaultyConsumer, FaultyStore, When};
-use crate::support::given::{at, key, user_id};
+use crate::support::given::{self, at, key, user_id};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -319,4 +320,29 @@ async fn it_stops_while_it_waits_for_events_and_while_the_store_is_away() {
     bench.publish(user_updated("msg_1")).await;
     bench.running(faults.until_ended(Call::Ping, 1)).await;
     assert_eq!(bench.waiting().await, 1);
+}
+
+/// Queue and ledger are read while events move from one to the other.
+#[tokio::test]
+async fn the_account_is_exact_while_events_are_worked() {
+    const EVENTS: u32 = 3000;
+    let mut bench = Bench::new().await;
+    let publishing = (0..EVENTS).map(|number| {
+        let event = given::event(&format!("evt_{number}"), "a.type");
+        bench.publish(event)
+    });
+    futures_util::future::join_all(publishing).await;
+    let (store, data_dir) = (Arc::clone(&bench.store), bench.directory.path().to_owned());
+    bench
+        .running(async {
+            loop {
+                let waiting = inspect::waiting(&data_dir).await.unwrap();
+                let account = account(&*store, waiting).await.unwrap();
+                assert_eq!(account.accepted, u64::from(EVENTS), "{account:?}");
+                if account.queue.messages == 0 {
+                    break;
+                }
+            }
+        })
+        .await;
 }
