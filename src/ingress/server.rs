@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Limits;
 
 /// What a connection may buffer of headers, and the largest piece of a body that is read at once.
-const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// How long bytes are still taken, and thrown away, from a peer that was already answered.
 const LINGER: Duration = Duration::from_secs(1);
 /// How many such bytes are taken.
