@@ -4,6 +4,7 @@
 //! not come back together; it is drawn from the seed and the number of the failure, so that chance is
 //! an argument here as well.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -20,6 +21,19 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The same policy with another jitter for each name, so that those who fail together do not all
+    /// come back together.
+    #[must_use]
+    pub fn of(self, name: &str) -> Self {
+        // Its keys are fixed: the same name gives the same jitter under the same seed.
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Self {
+            seed: self.seed ^ hasher.finish(),
+            ..self
+        }
+    }
+
     /// The delay after `failures` earlier failures: from once to twice
     /// `min(first × 2^failures, longest)`.
     pub fn delay(&self, failures: u32) -> Duration {

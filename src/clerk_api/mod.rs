@@ -82,7 +82,8 @@ impl ClerkApiError {
                 429 => Disposition::Throttled(*retry_after),
                 401 | 403 => Disposition::KeyRefused,
                 404 => Disposition::UserGone,
-                408 | 409 | 425 | 500..=599 => Disposition::Retry,
+                // A redirect is a wrong CLERK_API_URL: no fault of the content.
+                300..=399 | 408 | 409 | 425 | 500..=599 => Disposition::Retry,
                 _ => Disposition::Park,
             },
         }

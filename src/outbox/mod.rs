@@ -176,7 +176,8 @@ impl Dispatcher {
             pause
         });
         let outcome = judge(result.as_ref().err(), now, pause, || {
-            self.backoff.delay(lease.failures)
+            let backoff = self.backoff.of(lease.user_id.as_str());
+            backoff.delay(lease.failures)
         });
         self.store.settle_outbox(&lease, &outcome, now).await?;
         Ok(pause)

@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod backoff;
 mod clerk_api;
 mod cli;
 mod config;

@@ -88,7 +88,11 @@ pub(super) async fn write(
         upsert(connection, rows, now).await?;
     }
     for (grouped, outcome) in processed {
-        if grouped.attempt() > 1 || outcome.state() == Some(EventState::Failed) {
+        let simply_succeeded = matches!(
+            outcome.state(),
+            Some(EventState::Applied | EventState::Ignored)
+        );
+        if grouped.attempt() > 1 || !simply_succeeded {
             record_attempt(connection, grouped, *outcome, now).await?;
         }
     }

@@ -18,7 +18,7 @@ fn every_failure_has_its_disposition() {
         (422, Disposition::Park),
         (425, Disposition::Retry),
         (429, Disposition::Throttled(wait)),
-        (302, Disposition::Park),
+        (302, Disposition::Retry),
         (500, Disposition::Retry),
         (503, Disposition::Retry),
         (599, Disposition::Retry),

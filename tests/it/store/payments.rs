@@ -147,7 +147,10 @@ pub(super) async fn every_event_of_a_released_session_is_released(store: &dyn St
     apply(store, 2, &[record("evt_3", session("cs_9"))]).await;
     // A delivery of a waiting event is another attempt, and it waits on.
     apply(store, 3, &[record("evt_2", anonymous)]).await;
-    assert_eq!(super::record_of(store, "evt_2").await.summary.attempts, 2);
+    let waiting = super::record_of(store, "evt_2").await;
+    assert_eq!(waiting.summary.attempts, 2);
+    let attempts = waiting.attempts.iter().map(|attempt| attempt.state);
+    assert_eq!(attempts.collect::<Vec<_>>(), [EventState::Waiting; 2]);
 
     apply(store, 4, &[record("evt_4", session_of("cs_1", "user_a"))]).await;
     for event in ["evt_1", "evt_2", "evt_4"] {
