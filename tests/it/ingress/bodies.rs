@@ -9,7 +9,9 @@ use http::header::RETRY_AFTER;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::door::{Door, asking_head, body, body_of, head, limits, post, post_head, refusal, sign};
+use super::door::{
+    Door, asking_head, body, body_of, head, limits, post, post_head, refusal, sign, soon,
+};
 use crate::support::publisher::Behaviour;
 
 /// The head of a webhook whose body comes in chunks.
@@ -242,10 +244,10 @@ async fn whoever_hangs_up_gives_the_budget_back() {
     let request = post(Provider::Stripe, &sign(Provider::Stripe, &body), &body);
     let mut wire = door.connect().await;
     wire.send(&request).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     assert_eq!(door.ask(&request).await.code(), "too_busy");
 
     door.publisher.become_(Behaviour::Accept);
     drop(wire);
-    while door.ask(&request).await.status != 202 {}
+    soon(async { while door.ask(&request).await.status != 202 {} }).await;
 }

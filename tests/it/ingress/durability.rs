@@ -91,12 +91,12 @@ async fn a_sender_that_hangs_up_while_the_queue_works_harms_nobody() {
     let request = post(Provider::Clerk, &sign(Provider::Clerk, &body()), &body());
     let mut gone = door.connect().await;
     gone.send(&request).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     drop(gone);
 
     let mut wire = door.connect().await;
     wire.send(&request).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     // One for each, whether or not the first still waits.
     door.publisher.open_gate();
     door.publisher.open_gate();

@@ -6,7 +6,7 @@ use hookmirror::ingress::Limits;
 use hookmirror::model::source::Provider;
 use http::HeaderMap;
 
-use super::door::{Door, body, head, limits, post, sign};
+use super::door::{Door, body, head, limits, post, sign, soon};
 use crate::support::publisher::Behaviour;
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn no_more_connections_are_served_than_the_limit_says() {
     let request = post(Provider::Clerk, &sign(Provider::Clerk, &body()), &body());
     let mut first = door.connect().await;
     first.send(&request).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     let mut second = door.connect().await;
     second.send(&request).await;
 
@@ -106,7 +106,7 @@ async fn no_more_connections_are_served_than_the_limit_says() {
     door.publisher.open_gate();
     assert_eq!(first.answer().await.status, 202);
     drop(first);
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     door.publisher.open_gate();
     assert_eq!(second.answer().await.status, 202);
 }
@@ -144,7 +144,7 @@ async fn an_old_connection_is_closed_between_requests() {
     let request = post(Provider::Clerk, &sign(Provider::Clerk, &body()), &body());
     let mut wire = door.connect().await;
     wire.send(&request).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     // A younger connection that reaches the age tells that the older one has.
     assert_eq!(door.connect().await.rest().await, b"");
     door.publisher.open_gate();

@@ -19,7 +19,7 @@ async fn a_request_in_flight_is_finished_and_no_new_one_is_taken() {
     let door = Door::open(Behaviour::Gate).await;
     let mut wire = door.connect().await;
     wire.send(&request()).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
 
     door.shutdown.cancel();
     soon(async { while TcpStream::connect(door.address).await.is_ok() {} }).await;
@@ -58,7 +58,7 @@ async fn what_does_not_finish_in_time_is_cut() {
     .await;
     let mut wire = door.connect().await;
     wire.send(&request()).await;
-    door.publisher.entered().await;
+    soon(door.publisher.entered()).await;
     door.shutdown.cancel();
     assert_eq!(soon(door.served).await.unwrap(), 1);
     assert_eq!(wire.rest().await, b"");
