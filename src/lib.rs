@@ -35,14 +35,15 @@
 //! | [`ops`] | what an operator can look at; used by every command that shows it |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
+//! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
 //! Direction: `main > cli > {ingress, worker, outbox, ops, sender, config}`; `ingress > provider,
 //! queue`; `worker > queue, handlers, store`; `handlers > provider`; `outbox > store, clerk_api`;
 //! `ops > store`; everything may use `model`, which uses nothing of ours. Ingress never sees the
-//! store, the store never sees the queue, and nobody but `cli` sees the settings. sqlx is named in
-//! `store` and `queue::embedded` only, axum in `ingress` (and the demo's stand-in), reqwest in
-//! `clerk_api` and `sender`. A test checks all of this.
+//! store, the store never sees the queue, and nobody but `cli` sees the settings (`telemetry` sees its
+//! own). sqlx is named in `store` and `queue::embedded` only, axum in `ingress` (and the demo's
+//! stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
