@@ -91,6 +91,9 @@ pub enum Decision {
     Apply(Changes),
     /// Record that it cannot be done.
     Fail(Failure),
+    /// Record that it cannot be done now, and try again later, as [`super::retry`] says; in the end
+    /// it has failed all the same.
+    Retry(Failure),
 }
 
 /// What became of one delivery of an event.
@@ -125,6 +128,13 @@ pub enum Outcome {
     Ignored(IgnoreReason),
     /// It could not be done; the kind of failure.
     Failed(&'static str),
+    /// It could not be done yet.
+    Retrying {
+        /// The kind of failure.
+        kind: &'static str,
+        /// When it will be tried again.
+        at: Timestamp,
+    },
     /// This event was settled by an earlier delivery.
     Duplicate,
 }
@@ -143,8 +153,16 @@ impl Outcome {
             Self::Ignored(IgnoreReason::TypeNotHandled) => "type_not_handled",
             Self::Ignored(IgnoreReason::ThinEvent) => "thin_event",
             Self::Ignored(IgnoreReason::DeletionWithoutId) => "deletion_without_id",
-            Self::Failed(kind) => kind,
+            Self::Failed(kind) | Self::Retrying { kind, .. } => kind,
             Self::Duplicate => "duplicate",
+        }
+    }
+
+    /// When the event will be tried again, if it will by itself.
+    pub const fn next_attempt_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Retrying { at, .. } => Some(at),
+            _ => None,
         }
     }
 
@@ -160,6 +178,7 @@ impl Outcome {
             Self::PaymentUnattributed => Some(EventState::Waiting),
             Self::Ignored(_) => Some(EventState::Ignored),
             Self::Failed(_) => Some(EventState::Failed),
+            Self::Retrying { .. } => Some(EventState::Retrying),
             Self::Duplicate => None,
         }
     }

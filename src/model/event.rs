@@ -116,6 +116,8 @@ impl fmt::Display for EventKey {
 pub enum Trigger {
     /// The provider delivered it.
     Webhook,
+    /// An earlier attempt failed in a way that may have passed.
+    Retry,
 }
 
 impl Trigger {
@@ -123,6 +125,7 @@ impl Trigger {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
+            Self::Retry => "retry",
         }
     }
 
@@ -130,6 +133,7 @@ impl Trigger {
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "webhook" => Some(Self::Webhook),
+            "retry" => Some(Self::Retry),
             _ => None,
         }
     }

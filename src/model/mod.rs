@@ -11,6 +11,7 @@ pub mod event;
 pub mod ledger;
 pub mod outbox;
 pub mod payment;
+pub mod retry;
 pub mod source;
 pub mod state;
 pub mod time;

@@ -43,12 +43,36 @@ pub trait Publisher: Debug + Send + Sync {
     /// leaves it unknown as well. Sets no time limit of its own.
     async fn publish(&self, event: Event) -> Result<Confirmed, PublishError>;
 
-    /// Proves that an event could be stored now, by a write that takes the same path.
+    /// Stores events durably, in this order: no event is on stable storage later than one that
+    /// follows it. The proof is of all of them.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not known to be durable; others may be.
+    async fn publish_in_order(&self, events: Vec<Event>) -> Result<Vec<Confirmed>, PublishError> {
+        let mut confirmed = Vec::with_capacity(events.len());
+        for event in events {
+            confirmed.push(self.publish(event).await?);
+        }
+        Ok(confirmed)
+    }
+
+    /// Proves that an event could be stored now, the way that an event would take.
     ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish).
-    async fn ready(&self) -> Result<(), PublishError>;
+    async fn ready(&self) -> Result<Readiness, PublishError>;
+}
+
+/// How an event that came now would be kept. On stable storage in either case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Where it belongs.
+    Ready,
+    /// In a place from which it has to be moved first, or behind others that wait there: why, in one
+    /// line.
+    Degraded(String),
 }
 
 /// The side of the queue that hands events out.
@@ -61,6 +85,50 @@ pub trait Consumer: Debug + Send {
     ///
     /// When the queue cannot be read now. Calling again later is the remedy.
     async fn take(&mut self, max: usize) -> Result<Batch, ConsumeError>;
+}
+
+/// The side of the queue that hands out what it gave up on.
+///
+/// A message is given up on when consumers took it again and again and none settled it (it kills
+/// them), or when it is not an event of this program. It is kept until it is acknowledged here.
+#[async_trait]
+pub trait DeadLetters: Debug + Send {
+    /// Waits until at least one dead letter is there and takes what is ready, `max` at most. Safe to
+    /// cancel: nothing is taken then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::take`].
+    async fn take(&mut self, max: usize) -> Result<DeadBatch, ConsumeError>;
+}
+
+/// Dead letters that were taken together and are settled together.
+#[derive(Debug)]
+pub struct DeadBatch {
+    /// The letters; at least one.
+    pub letters: Vec<DeadLetter>,
+    /// The right to settle them, once.
+    pub delivery: Box<dyn Delivery>,
+}
+
+/// A message that the queue gave up on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event; what the message does not tell of it is filled in, so that it can be recorded.
+    pub event: Event,
+    /// Why it was given up on.
+    pub cause: CauseOfDeath,
+}
+
+/// Why the queue gave a message up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CauseOfDeath {
+    /// It was handed out more often than the queue's limit allows, and never settled.
+    TooManyDeliveries,
+    /// It is not what this program publishes: what is wrong with it, without quoting it.
+    Unreadable(String),
+    /// Somebody else removed it from the queue, by a policy or by hand: the queue's word for that.
+    Removed(String),
 }
 
 /// Events that were taken together and are settled together.
@@ -76,12 +144,13 @@ pub struct Batch {
 /// again, as after [`give_back`](Self::give_back).
 #[async_trait]
 pub trait Delivery: Debug + Send {
-    /// Removes the batch from the queue, durably. To be called after the effects are committed,
-    /// never before.
+    /// Removes the batch from the queue, durably where the engine can tell (RabbitMQ answers no
+    /// acknowledgement). To be called after the effects are committed, never before.
     ///
     /// # Errors
     ///
-    /// When the removal is not known to be durable; the events may then be handed out again.
+    /// When the removal is known to have failed, or not known to be durable; the events may then be
+    /// handed out again.
     async fn ack(self: Box<Self>) -> Result<(), ConsumeError>;
 
     /// Hands the batch back, to be taken again, because it could not be processed now.

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 4] = [
+const SQLITE: [(i64, &str, &str); 5] = [
     (
         1,
         "users",
@@ -26,6 +26,11 @@ const SQLITE: [(i64, &str, &str); 4] = [
         4,
         "outbox",
         include_str!("../../migrations/sqlite/0004_outbox.sql"),
+    ),
+    (
+        5,
+        "retries",
+        include_str!("../../migrations/sqlite/0005_retries.sql"),
     ),
 ];
 

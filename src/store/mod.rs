@@ -19,11 +19,14 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod apply;
 mod fold;
 mod migrate;
+mod problem;
 pub mod sqlite;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
@@ -53,6 +56,22 @@ pub trait Store: Debug + Send + Sync {
 
     /// Everything known of one user; `None` if nothing is.
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError>;
+
+    /// Leases up to `limit` events whose next attempt is due at `now`, longest due first; they fall
+    /// due again at `until`, unless they are reported as queued before. No two callers lease the same.
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError>;
+
+    /// Records that these events are back on the queue. Ignored for an event that has been processed
+    /// since, or whose lease was lost.
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError>;
+
+    /// When the next attempt at an event falls due, leases included; `None` if none is planned.
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Leases up to `limit` entries that are due at `now`, until `until`. A leased entry counts as
     /// of unknown state at Clerk until it is settled.

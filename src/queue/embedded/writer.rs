@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::event::Event;
-use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher};
+use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher, Readiness};
 
 /// How many orders may wait for the writer; beyond it publishers wait for a place.
 const WAITING: usize = 1024;
@@ -250,10 +250,11 @@ impl Publisher for EmbeddedPublisher {
         Ok(Confirmed::by_stable_storage())
     }
 
-    async fn ready(&self) -> Result<(), PublishError> {
+    async fn ready(&self) -> Result<Readiness, PublishError> {
         self.order(|done| Order::Check { done })
             .await
-            .map_err(|error| PublishError(error.into()))
+            .map_err(|error| PublishError(error.into()))?;
+        Ok(Readiness::Ready)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Grouped<'a> {
     pub(super) head: Option<LedgerHead>,
 }
 
-impl Grouped<'_> {
+impl<'a> Grouped<'a> {
     /// Whether an earlier delivery has settled this event, so that this one has no effect.
     pub(super) fn is_duplicate(&self) -> bool {
         self.head.is_some_and(|head| head.state.is_settled())
@@ -41,7 +41,7 @@ impl Grouped<'_> {
     }
 
     /// What is to be done, unless it was done.
-    pub(super) fn decision(&self) -> Option<&Decision> {
+    pub(super) fn decision(&self) -> Option<&'a Decision> {
         (!self.is_duplicate()).then_some(&self.planned.decision)
     }
 }

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::super::fold::{Grouped, LedgerHead};
-use super::problem::ApplyError;
+use super::super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::changes::{Decision, Failure, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 
-/// Rows in one INSERT; 13 values each, far below SQLite's limit of 32,766.
+/// Rows in one INSERT; 14 values each, far below SQLite's limit of 32,766.
 const ROWS: usize = 128;
 
 /// What the ledger knows of the events of a batch.
@@ -101,7 +101,7 @@ pub(super) async fn write(
 
 fn failure<'a>(grouped: &Grouped<'a>) -> Option<&'a Failure> {
     match &grouped.planned.decision {
-        Decision::Fail(failure) => Some(failure),
+        Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
         Decision::Apply(_) => None,
     }
 }
@@ -114,7 +114,7 @@ async fn upsert(
     let now = now.to_string();
     QueryBuilder::<Sqlite>::new(
         "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
-         attempts, last_error, fingerprint, received_at, applied_at, payload) ",
+         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) ",
     )
     .push_values(rows, |mut row, (grouped, outcome)| {
         let event = &grouped.planned.event;
@@ -132,6 +132,7 @@ async fn upsert(
             .push_bind(failure.map(|failure| failure.fingerprint.as_str()))
             .push_bind(event.received_at.to_string())
             .push_bind((state == Some(EventState::Applied)).then(|| now.clone()))
+            .push_bind(outcome.next_attempt_at().map(|at| at.to_string()))
             .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]));
     })
     // The first delivery's time and bytes stand: later ones are the same event.
@@ -140,7 +141,7 @@ async fn upsert(
          state = excluded.state, outcome = excluded.outcome, \
          deliveries = events.deliveries + excluded.deliveries, attempts = excluded.attempts, \
          last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
-         applied_at = excluded.applied_at, next_attempt_at = NULL",
+         applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at",
     )
     .build()
     .execute(connection)

@@ -17,22 +17,24 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 
+use super::problem::unavailable;
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
-mod apply;
 mod ledger;
 mod outbox;
 mod payments;
-mod problem;
 mod read_ledger;
 mod read_users;
+mod retries;
 mod rows;
+mod tables;
 mod users;
 
 /// How long a write waits for another process to finish its own.
@@ -235,18 +237,10 @@ struct OpenError {
     source: sqlx::Error,
 }
 
-/// Wraps an error of the driver that belongs to the infrastructure.
-fn unavailable(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Unavailable {
-        action,
-        source: source.into(),
-    }
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
-        apply::apply(self, batch, now).await
+        tables::apply_batch(self, batch, now).await
     }
 
     async fn list_events(
@@ -267,6 +261,23 @@ impl Store for SqliteStore {
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
         read_users::find(&self.readers, id).await
+    }
+
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError> {
+        retries::lease(self, limit, now, until).await
+    }
+
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
+        retries::queued(self, leases).await
+    }
+
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        retries::next_due(&self.readers).await
     }
 
     async fn lease_outbox(

@@ -6,9 +6,9 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, SqliteConnection};
 
 use super::super::fold::users::UserFold;
-use super::problem::ApplyError;
+use super::super::problem::{ApplyError, unavailable};
 use super::rows::{Reader, json_list};
-use super::{SqliteStore, StoreError, unavailable};
+use super::{SqliteStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
 use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
 use crate::model::time::Timestamp;

@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::super::fold::payments::{Attributed, PaymentFold, Sessions};
+use super::super::problem::ApplyError;
 use super::StoreError;
-use super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::entitlement::Entitlement;
 use crate::model::payment::{CheckoutSession, NamedUser, PaymentStatus, SessionStatus};
@@ -22,13 +22,14 @@ const COLUMNS: &str = "id, user_id, named_user_id, named_at, customer, payment_i
 
 /// Every stored session with the same id or the same customer as one of `incoming`, or as one of
 /// those found.
-pub(super) async fn related<'a>(
+pub(super) async fn related(
     connection: &mut SqliteConnection,
-    incoming: impl Iterator<Item = &'a CheckoutSession> + Clone,
+    incoming: &[&CheckoutSession],
 ) -> Result<Sessions, ApplyError> {
-    let ids = incoming.clone().map(|session| session.id.as_str());
+    let ids = incoming.iter().map(|session| session.id.as_str());
     let mut found = select(connection, "id", json_list(ids)).await?;
     let customers: BTreeSet<String> = incoming
+        .iter()
         .filter_map(|session| session.customer.clone())
         .chain(
             found

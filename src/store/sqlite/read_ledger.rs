@@ -3,9 +3,10 @@
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::super::problem::unavailable;
+use super::StoreError;
 use super::ledger::read_key;
 use super::rows::{Reader, json_list};
-use super::{StoreError, unavailable};
 use crate::model::event::{EventId, EventKey, EventType};
 use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, StateCount,

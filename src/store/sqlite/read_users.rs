@@ -2,9 +2,10 @@
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
+use super::super::problem::unavailable;
 use super::payments::read_session;
 use super::rows::Reader;
-use super::{StoreError, outbox, unavailable};
+use super::{StoreError, outbox};
 use crate::model::entitlement::Entitlement;
 use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
 use crate::model::payment::{PaymentStatus, SessionStatus};

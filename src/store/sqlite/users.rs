@@ -1,11 +1,11 @@
 //! `users` and `user_tombstones`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::super::fold::users::{KnownUser, UserFold};
-use super::problem::ApplyError;
+use super::super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, User, UserId};
@@ -16,7 +16,7 @@ const ROWS: usize = 128;
 /// What the mirror knows of these users.
 pub(super) async fn known(
     connection: &mut SqliteConnection,
-    ids: &HashSet<&UserId>,
+    ids: &BTreeSet<&UserId>,
 ) -> Result<HashMap<UserId, KnownUser>, ApplyError> {
     let rows = sqlx::query(
         "SELECT wanted.value AS id, u.revision, t.deleted_at \

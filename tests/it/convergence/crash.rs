@@ -16,6 +16,7 @@ use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::{Event, EventKey};
 use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
 use hookmirror::queue::{Batch, ConsumeError, Consumer, Delivery};
@@ -293,6 +294,23 @@ pub(super) struct CrashingStore {
 impl Store for CrashingStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         self.plan.in_store(self.store.apply(batch, now)).await
+    }
+
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError> {
+        self.store.lease_retries(limit, now, until).await
+    }
+
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
+        self.store.retries_queued(leases).await
+    }
+
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.next_retry_due().await
     }
 
     async fn lease_outbox(

@@ -9,6 +9,7 @@ use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
 use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
 use hookmirror::queue::{Batch, ConsumeError, Consumer, Delivery};
@@ -147,6 +148,23 @@ impl Store for FaultyStore {
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
         self.inner.find_user(id).await
+    }
+
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError> {
+        self.inner.lease_retries(limit, now, until).await
+    }
+
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
+        self.inner.retries_queued(leases).await
+    }
+
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_retry_due().await
     }
 
     async fn lease_outbox(

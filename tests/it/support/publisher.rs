@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use hookmirror::model::event::Event;
-use hookmirror::queue::{Confirmed, PublishError, Publisher};
+use hookmirror::queue::{Confirmed, PublishError, Publisher, Readiness};
 use tokio::sync::Semaphore;
 
 /// What the queue does with an event, after it has written it down.
@@ -97,8 +97,9 @@ impl Publisher for RecordingPublisher {
         Ok(Confirmed::by_stable_storage())
     }
 
-    async fn ready(&self) -> Result<(), PublishError> {
+    async fn ready(&self) -> Result<Readiness, PublishError> {
         *self.proofs.lock().unwrap() += 1;
-        self.behave().await
+        self.behave().await?;
+        Ok(Readiness::Ready)
     }
 }

@@ -8,7 +8,13 @@ use crate::store::apply;
 use crate::support::directory::directory;
 use crate::support::given::{mirror, user};
 
-const ALL: [&str; 4] = ["0001_users", "0002_ledger", "0003_payments", "0004_outbox"];
+const ALL: [&str; 5] = [
+    "0001_users",
+    "0002_ledger",
+    "0003_payments",
+    "0004_outbox",
+    "0005_retries",
+];
 
 #[tokio::test]
 async fn a_fresh_file_gets_all_of_them_once() {

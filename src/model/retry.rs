@@ -1,0 +1,52 @@
+//! When an event that failed in a way that may pass is tried again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::event::{Event, EventKey};
+use super::time::Timestamp;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+/// How long to wait after each failed attempt, in seconds; about 19 hours in all, so that a mistake
+/// made in the evening can be put right in the morning. After the last one the event has failed.
+const WAITS: [u64; 9] = [
+    10,
+    MINUTE,
+    5 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    8 * HOUR,
+];
+/// The jitter added to a wait is less than this part of it.
+const JITTER: u64 = 5;
+
+/// When to try again after the `attempt`-th attempt (counted from 1) failed at `now`. `None` if it was
+/// the last one.
+///
+/// Events that fail together come back spread out: the jitter is drawn from the event's key and the
+/// number of the attempt, so the same history gives the same times.
+pub fn next_attempt(key: &EventKey, attempt: u32, now: Timestamp) -> Option<Timestamp> {
+    let place = usize::try_from(attempt.checked_sub(1)?).ok()?;
+    let wait = Duration::from_secs(*WAITS.get(place)?);
+    let mut hasher = DefaultHasher::new();
+    (key, attempt).hash(&mut hasher);
+    let most = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) / JITTER;
+    let jitter = Duration::from_millis(hasher.finish() % most.max(1));
+    Some(now.plus(wait + jitter))
+}
+
+/// The right to put one event back onto the queue until the lease runs out.
+///
+/// Not needed for correctness, as an event may be on the queue twice; it keeps schedulers from doing
+/// each other's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryLease {
+    /// The event, as it came first.
+    pub event: Event,
+    /// When it falls due again, unless it is reported as queued before.
+    pub until: Timestamp,
+}

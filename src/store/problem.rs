@@ -1,0 +1,140 @@
+//! Whose fault a failure is: an event's, which is then recorded, or nobody's.
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+use super::StoreError;
+
+/// The kind of failure of an event whose values the database refuses.
+const DATA_REFUSED: &str = "data_refused";
+/// The kind of failure of an event that meets a stored row which this program did not write.
+const ROW_DAMAGED: &str = "row_damaged";
+
+/// How an attempt to apply can go wrong.
+#[derive(Debug)]
+pub(super) enum ApplyError {
+    /// An event of the batch cannot be applied, and could not be alone.
+    Event(Problem),
+    /// Another writer was in the way, and the database has chosen this one to begin anew.
+    Conflict(sqlx::Error),
+    /// Anything else.
+    Store(StoreError),
+}
+
+impl ApplyError {
+    /// For a caller that can do nothing about it but come again later.
+    pub(super) fn into_store_error(self, action: &'static str) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Conflict(error) => unavailable(action)(error),
+            Self::Event(problem) => StoreError::Unavailable {
+                action,
+                source: problem.message.into(),
+            },
+        }
+    }
+}
+
+/// What stands between an event and the database.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) kind: &'static str,
+    /// The same for every event with this problem.
+    pub(super) place: String,
+    pub(super) message: String,
+}
+
+impl From<StoreError> for ApplyError {
+    /// A row that was damaged by hand is in the way of the events about it, and of no other.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Inconsistent { table, column, .. } => Self::Event(Problem {
+                kind: ROW_DAMAGED,
+                place: format!("{table}.{column}"),
+                message: error.to_string(),
+            }),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(error: sqlx::Error) -> Self {
+        match blame(&error) {
+            Blame::Value(what) => Self::Event(Problem {
+                kind: DATA_REFUSED,
+                message: format!("the database refuses a value: {what}"),
+                place: what,
+            }),
+            Blame::OtherWriter => Self::Conflict(error),
+            Blame::Nobody => Self::Store(unavailable("apply a batch")(error)),
+        }
+    }
+}
+
+/// Wraps an error of the driver that belongs to the infrastructure.
+pub(super) fn unavailable(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Unavailable {
+        action,
+        source: source.into(),
+    }
+}
+
+enum Blame {
+    /// A value; what is wrong with it, without the value itself.
+    Value(String),
+    OtherWriter,
+    Nobody,
+}
+
+fn blame(error: &sqlx::Error) -> Blame {
+    let Some(error) = error.as_database_error() else {
+        return Blame::Nobody;
+    };
+    if let Some(sqlite) = error.try_downcast_ref::<SqliteError>() {
+        return blame_in_sqlite(sqlite);
+    }
+    match error.try_downcast_ref::<PgDatabaseError>() {
+        Some(postgres) => blame_in_postgres(postgres),
+        None => Blame::Nobody,
+    }
+}
+
+/// Primary result codes of SQLite that speak of a value: CONSTRAINT, MISMATCH, TOOBIG. Its messages
+/// name constraints and columns, not values.
+fn blame_in_sqlite(error: &SqliteError) -> Blame {
+    let extended: Option<u32> = error.code().and_then(|code| code.parse().ok());
+    match extended.map(|code| code & 0xff) {
+        Some(18..=20) => Blame::Value(error.to_string()),
+        _ => Blame::Nobody,
+    }
+}
+
+/// Classes of SQLSTATE that speak of a value: 22 (data exception), 23 (integrity constraint), 54
+/// (program limit, such as JSON nested too deep). The messages may quote the value, in double quotes;
+/// what stands in them is left out.
+fn blame_in_postgres(error: &PgDatabaseError) -> Blame {
+    match error.code() {
+        // Serialization failure, deadlock.
+        "40001" | "40P01" => Blame::OtherWriter,
+        code if ["22", "23", "54"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            let text: String = error
+                .message()
+                .split('"')
+                .enumerate()
+                .map(|(place, part)| if place % 2 == 0 { part } else { "…" })
+                .collect();
+            let constraint = error.constraint().unwrap_or_default();
+            Blame::Value(
+                format!("{text} (SQLSTATE {code}) {constraint}")
+                    .trim_end()
+                    .to_owned(),
+            )
+        }
+        _ => Blame::Nobody,
+    }
+}

@@ -1,0 +1,135 @@
+//! The rows of a batch, in one transaction. SQLite has one writer at a time: who is in a transaction
+//! that writes has nobody to keep away, and nobody changes what it has read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::super::apply::{Entitlements, Tables, apply};
+use super::super::fold::payments::{PaymentFold, Sessions};
+use super::super::fold::users::{KnownUser, UserFold};
+use super::super::fold::{Grouped, LedgerHead};
+use super::super::problem::{ApplyError, unavailable};
+use super::{SqliteStore, StoreError, ledger, outbox, payments, users};
+use crate::model::changes::{Applied, Outcome, Planned};
+use crate::model::event::EventKey;
+use crate::model::payment::CheckoutSession;
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+/// Applies a batch in one transaction.
+pub(super) async fn apply_batch(
+    store: &SqliteStore,
+    batch: &[Planned],
+    now: Timestamp,
+) -> Result<Vec<Applied>, StoreError> {
+    let mut transaction = store.begin("begin to apply a batch").await?;
+    let mut tables = SqliteTables(&mut transaction);
+    let applied = apply(&mut tables, batch, now)
+        .await
+        .map_err(|error| error.into_store_error("apply a batch"))?;
+    transaction
+        .commit()
+        .await
+        .map_err(unavailable("commit a batch"))?;
+    Ok(applied)
+}
+
+struct SqliteTables<'c>(&'c mut SqliteConnection);
+
+impl SqliteTables<'_> {
+    async fn execute(&mut self, sql: &'static str) -> Result<(), ApplyError> {
+        sqlx::query(sql).execute(&mut *self.0).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Tables for SqliteTables<'_> {
+    async fn begin_part(&mut self) -> Result<(), ApplyError> {
+        self.execute("SAVEPOINT part").await
+    }
+
+    async fn keep_part(&mut self) -> Result<(), ApplyError> {
+        self.execute("RELEASE part").await
+    }
+
+    async fn undo_part(&mut self) -> Result<(), ApplyError> {
+        self.execute("ROLLBACK TO part").await?;
+        self.execute("RELEASE part").await
+    }
+
+    async fn ledger_heads(
+        &mut self,
+        batch: &[Planned],
+    ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError> {
+        ledger::heads(self.0, batch).await
+    }
+
+    async fn related_sessions(
+        &mut self,
+        incoming: &[&CheckoutSession],
+    ) -> Result<Sessions, ApplyError> {
+        payments::related(self.0, incoming).await
+    }
+
+    async fn lock_users(&mut self, _users: &BTreeSet<&UserId>) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    async fn sessions_of(&mut self, users: &BTreeSet<UserId>) -> Result<Sessions, ApplyError> {
+        payments::of_users(self.0, users).await
+    }
+
+    async fn known_users(
+        &mut self,
+        ids: &BTreeSet<&UserId>,
+    ) -> Result<HashMap<UserId, KnownUser>, ApplyError> {
+        users::known(self.0, ids).await
+    }
+
+    async fn write_users(
+        &mut self,
+        fold: &UserFold<'_>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
+        users::write(self.0, fold, now).await?;
+        Ok(BTreeMap::new())
+    }
+
+    async fn write_sessions(&mut self, fold: &PaymentFold) -> Result<(), ApplyError> {
+        Ok(payments::write(self.0, fold).await?)
+    }
+
+    async fn write_entitlements(
+        &mut self,
+        entitlements: &Entitlements<'_>,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(payments::write_entitlements(self.0, entitlements, now).await?)
+    }
+
+    async fn write_outbox(
+        &mut self,
+        entitlements: &Entitlements<'_>,
+        users: &UserFold<'_>,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        outbox::desire(self.0, entitlements, now).await?;
+        outbox::follow_users(self.0, users, now).await
+    }
+
+    async fn write_ledger(
+        &mut self,
+        groups: &[Grouped<'_>],
+        outcomes: &[Outcome],
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(ledger::write(self.0, groups, outcomes, now).await?)
+    }
+
+    async fn release(&mut self, sessions: &[String], now: Timestamp) -> Result<(), ApplyError> {
+        Ok(ledger::release(self.0, sessions, now).await?)
+    }
+}
