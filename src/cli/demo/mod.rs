@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
+use self::home::Home;
 use self::report::Reporter;
-use self::stage::{Answer, Stage};
+use self::stage::Answer;
 use self::story::{Expected, Post, Scene};
 use super::output::complain;
 use super::{CommandError, Ended, fresh_seed};
@@ -19,11 +20,14 @@ use crate::model::time::Timestamp;
 use crate::shutdown::Shutdown;
 
 mod cast;
+mod home;
 mod payloads;
 mod report;
 mod stage;
 pub mod stand_in_clerk;
 mod story;
+
+pub use self::stage::Stage;
 
 /// How long ago the story begins.
 const STORY_SECONDS: i64 = 3600;
@@ -81,7 +85,7 @@ impl Observation {
 
 pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
     let shutdown = Shutdown::on_signals()?;
-    let stage = Stage::set_up(args.listen, fresh_seed()).await?;
+    let (home, stage) = Home::set_up(args.listen, fresh_seed()).await?;
     let handle = shutdown.handle();
     let played = tokio::select! {
         played = play(&stage) => Some(played),
@@ -90,28 +94,32 @@ pub(super) async fn demo(args: DemoArgs) -> Result<Ended, CommandError> {
     let mut good = match played {
         Some(Ok(good)) => good,
         Some(Err(error)) => {
-            stage.clear().await;
+            home.clear().await;
             return Err(CommandError::Other(error));
         }
         None => false,
     };
     if !args.exit && !handle.has_begun() {
-        let (settings, payload) = (stage.write_settings()?, stage.write_payload()?);
+        let (settings, payload) = (home.write_settings()?, home.write_payload()?);
         report::how_to_look_further(stage.address(), &settings, &payload);
         tokio::select! {
             () = handle.begun() => {}
-            () = stage.broken() => {
+            () = home.broken() => {
                 complain("a part of the demo has ended by itself; this is a bug");
                 good = false;
             }
         }
     }
-    stage.clear().await;
+    home.clear().await;
     Ok(if good { Ended::Done } else { Ended::Failed })
 }
 
 /// Plays the whole story; tells whether everything came out as it must.
-async fn play(stage: &Stage) -> anyhow::Result<bool> {
+///
+/// # Errors
+///
+/// When the database cannot be read, or the pipeline does not come to rest.
+pub async fn play(stage: &Stage) -> anyhow::Result<bool> {
     let begin = SystemClock.now().as_seconds() - STORY_SECONDS;
     let scenes = story::scenes(Timestamp::from_seconds(begin));
     let mut reporter = Reporter::begin(stage.address());

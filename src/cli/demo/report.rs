@@ -14,7 +14,6 @@ use crate::model::ledger::EventFilter;
 use crate::model::state::EventState;
 use crate::model::user::UserId;
 use crate::ops::account::Account;
-use crate::store::Store;
 
 /// Tells the story and keeps count of what was not as it must be.
 pub(super) struct Reporter {
@@ -91,7 +90,7 @@ impl Reporter {
                 .as_ref()
                 .and_then(|report| report.entitlement.as_ref());
             let paid = entitlement.is_some_and(|entitlement| entitlement.paid);
-            let at_clerk = stage.clerk.metadata_of(&id);
+            let at_clerk = stage.clerk().metadata_of(&id);
             let stripe = at_clerk
                 .as_ref()
                 .and_then(|metadata| metadata.get("stripe"));
