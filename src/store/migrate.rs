@@ -37,9 +37,44 @@ const SQLITE: [(i64, &str, &str); 5] = [
     ),
 ];
 
+const POSTGRES: [(i64, &str, &str); 5] = [
+    (
+        1,
+        "users",
+        include_str!("../../migrations/postgres/0001_users.sql"),
+    ),
+    (
+        2,
+        "ledger",
+        include_str!("../../migrations/postgres/0002_ledger.sql"),
+    ),
+    (
+        3,
+        "payments",
+        include_str!("../../migrations/postgres/0003_payments.sql"),
+    ),
+    (
+        4,
+        "outbox",
+        include_str!("../../migrations/postgres/0004_outbox.sql"),
+    ),
+    (
+        5,
+        "retries",
+        include_str!("../../migrations/postgres/0005_retries.sql"),
+    ),
+];
+
 /// The migrations of the SQLite engine.
 pub(super) fn sqlite() -> Migrator {
     migrator(SQLITE)
+}
+
+/// The migrations of the Postgres engine. Whoever runs them holds a lock already.
+pub(super) fn postgres() -> Migrator {
+    let mut migrator = migrator(POSTGRES);
+    migrator.set_locking(false);
+    migrator
 }
 
 fn migrator<const N: usize>(migrations: [(i64, &'static str, &'static str); N]) -> Migrator {

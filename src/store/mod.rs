@@ -9,7 +9,7 @@
 //! - NOT promised: that two readers see the same state at the same time, or that `synced_at` and
 //!   other "when we wrote it" columns are the same after another order of arrival.
 //!
-//! Engines: [`sqlite`].
+//! Engines: [`sqlite`] for one machine, [`postgres`] for many.
 
 use std::fmt::Debug;
 
@@ -26,6 +26,7 @@ use crate::model::user::UserId;
 mod apply;
 mod fold;
 mod migrate;
+pub mod postgres;
 mod problem;
 pub mod sqlite;
 
