@@ -9,7 +9,7 @@
 //! - NOT promised: that two readers see the same state at the same time, or that `synced_at` and
 //!   other "when we wrote it" columns are the same after another order of arrival.
 //!
-//! Engines: [`sqlite`].
+//! Engines: [`sqlite`] for one machine, [`postgres`] for many.
 
 use std::fmt::Debug;
 
@@ -26,6 +26,7 @@ use crate::model::user::UserId;
 mod apply;
 mod fold;
 mod migrate;
+pub mod postgres;
 mod problem;
 pub mod sqlite;
 
@@ -98,7 +99,7 @@ pub trait Store: Debug + Send + Sync {
     /// Entries of the outbox that are not delivered, oldest change first, `limit` at most.
     async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
 
-    /// Proves that the database answers now.
+    /// Proves that the database answers now, and can be written to.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Brings the schema up to date; answers the migrations it applied, by name.
@@ -120,6 +121,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database server does not let this user in, or has no such database. Waiting does not help.
+    #[error("the database server refuses the connection")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stored value is not what this program writes.
     #[error("{table}.{column} of {key} holds a value that this program does not write")]
     Inconsistent {

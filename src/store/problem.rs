@@ -75,10 +75,24 @@ impl From<sqlx::Error> for ApplyError {
 
 /// Wraps an error of the driver that belongs to the infrastructure.
 pub(super) fn unavailable(action: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Unavailable {
-        action,
-        source: source.into(),
+    move |source| {
+        if is_refusal(&source) {
+            return StoreError::Refused(source.into());
+        }
+        StoreError::Unavailable {
+            action,
+            source: source.into(),
+        }
     }
+}
+
+/// Classes of SQLSTATE 28 (invalid authorization) and 3D (no such database).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .map(PgDatabaseError::code);
+    code.is_some_and(|code| code.starts_with("28") || code.starts_with("3D"))
 }
 
 enum Blame {
@@ -112,8 +126,7 @@ fn blame_in_sqlite(error: &SqliteError) -> Blame {
 }
 
 /// Classes of SQLSTATE that speak of a value: 22 (data exception), 23 (integrity constraint), 54
-/// (program limit, such as JSON nested too deep). The messages may quote the value, in double quotes;
-/// what stands in them is left out.
+/// (program limit, such as JSON nested too deep).
 fn blame_in_postgres(error: &PgDatabaseError) -> Blame {
     match error.code() {
         // Serialization failure, deadlock.
@@ -122,12 +135,7 @@ fn blame_in_postgres(error: &PgDatabaseError) -> Blame {
             .iter()
             .any(|class| code.starts_with(class)) =>
         {
-            let text: String = error
-                .message()
-                .split('"')
-                .enumerate()
-                .map(|(place, part)| if place % 2 == 0 { part } else { "…" })
-                .collect();
+            let text = without_quotes(error.message());
             let constraint = error.constraint().unwrap_or_default();
             Blame::Value(
                 format!("{text} (SQLSTATE {code}) {constraint}")
@@ -136,5 +144,14 @@ fn blame_in_postgres(error: &PgDatabaseError) -> Blame {
             )
         }
         _ => Blame::Nobody,
+    }
+}
+
+/// Postgres puts values in double quotes, and does not escape those in the value: everything from
+/// the first to the last one goes.
+fn without_quotes(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => format!("{}…{}", &message[..first], &message[last + 1..]),
+        _ => message.to_owned(),
     }
 }

@@ -97,7 +97,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("toml", &["config/"]),
     ("strsim", &["config/"]),
     ("tracing_subscriber", &["telemetry.rs", "config/logging.rs"]),
-    ("chrono", &["model/time.rs", "http_client.rs"]),
+    (
+        "chrono",
+        &["model/time.rs", "http_client.rs", "store/postgres/"],
+    ),
     ("backon", &["backoff.rs", "sender/"]),
 ];
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::migrate::Migration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -159,61 +158,20 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
             .into_iter()
             .collect()
     };
-    let known = migrate::sqlite();
-    if let Some(newer) = applied
-        .keys()
-        .filter(|version| !known.version_exists(**version))
-        .max()
-    {
-        return Err(StoreError::Schema(
-            format!(
-                "migration {newer} was applied by a newer version of this program: run that \
-                 version, or restore a copy of the database from before it"
-            )
-            .into(),
-        ));
-    }
-    // What `migrate` would refuse is no surprise for later: whoever only looks is told as well.
-    let differs = |migration: &&Migration| {
-        applied
-            .get(&migration.version)
-            .is_some_and(|checksum| *checksum != *migration.checksum)
-    };
-    if let Some(migration) = known.iter().find(differs) {
-        return Err(StoreError::Schema(
-            format!(
-                "{} is not the migration of that number that was applied here: run the version \
-                 that applied it, or name another database",
-                migrate::name(migration)
-            )
-            .into(),
-        ));
-    }
-    Ok(known
-        .iter()
-        .filter(|migration| !applied.contains_key(&migration.version))
-        .map(migrate::name)
-        .collect())
+    migrate::pending(&migrate::sqlite(), &applied)
 }
 
-/// Without a migration of ours, a table of one of these common names is another program's, and the
-/// migrations would stumble over it.
 async fn refuse_foreign_tables(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let foreign: Option<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_master WHERE name IN ('users', 'events', 'outbox') LIMIT 1",
+        "SELECT name FROM sqlite_master WHERE name IN (SELECT value FROM json_each(?)) LIMIT 1",
     )
+    .bind(rows::json_list(migrate::TELLTALE_TABLES))
     .fetch_optional(connection)
     .await
     .map_err(unavailable("read which tables it has"))?;
     match foreign {
         None => Ok(()),
-        Some(table) => Err(StoreError::Schema(
-            format!(
-                "`{table}` is there already, and not from a migration of this program: name a \
-                 database file that is used for nothing else"
-            )
-            .into(),
-        )),
+        Some(table) => Err(migrate::foreign(&table, "database file")),
     }
 }
 

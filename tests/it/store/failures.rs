@@ -80,7 +80,7 @@ pub(super) async fn a_batch_of_nothing_but_refused_values_is_recorded(store: &dy
 /// `serde_json` skips over any depth where nobody looks in; databases have their limits.
 pub(super) async fn metadata_too_deep_for_the_database_fails_its_event_alone(store: &dyn Store) {
     let mut deep = user("user_deep", 1, "Ann");
-    let depth = 5000;
+    let depth = 100_000;
     deep.unsafe_metadata = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     let batch = [
         mirror("msg_1", user("user_a", 1, "Ann")),

@@ -15,6 +15,8 @@ mod ledger;
 mod listing;
 mod outbox;
 mod payments;
+mod postgres;
+mod retries;
 mod sqlite;
 mod users;
 
@@ -39,7 +41,6 @@ macro_rules! every_behaviour {
                 a_tombstone_is_final
                 the_earliest_deletion_stands
                 every_column_comes_back_as_it_went_in
-                nul_characters_and_lone_surrogates_are_kept
                 nothing_is_known_of_a_stranger;
             ledger:
                 a_later_delivery_of_a_settled_event_only_counts
@@ -72,6 +73,17 @@ macro_rules! every_behaviour {
                 an_older_session_takes_the_customer_over
                 an_expired_session_waits_for_nobody
                 the_mirror_is_the_same_for_every_order_of_payments;
+            retries:
+                only_what_is_due_is_leased
+                a_retry_is_the_event_as_it_came
+                the_longest_due_are_leased_first
+                a_lease_moves_the_time
+                what_is_back_on_the_queue_is_not_leased
+                a_lost_lease_says_nothing
+                an_event_processed_since_is_not_queued_again
+                a_retried_event_is_applied_like_any_other
+                the_last_attempt_ends_as_failed
+                two_schedulers_at_once_lease_different_events;
             outbox:
                 a_desired_state_is_leased_once_and_delivered
                 newer_desires_replace_older_ones
@@ -146,4 +158,8 @@ fn permutations<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
 
 mod on_sqlite {
     every_behaviour!(sqlite);
+}
+
+mod on_postgres {
+    every_behaviour!(postgres);
 }

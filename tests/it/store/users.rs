@@ -140,21 +140,6 @@ fn shown(user: &hookmirror::model::user::User, synced_at: i64) -> MirroredUser {
     }
 }
 
-/// SQLite would cut text at a NUL and Postgres refuses it; a mirror must do neither to the
-/// neighbours, and keep the name if it can.
-pub(super) async fn nul_characters_and_lone_surrogates_are_kept(store: &dyn Store) {
-    let mut state = user("user_a", 1, "A\0nn");
-    state.data = r#"{"first_name":"A\u0000nn","last_name":"\ud800"}"#.to_owned();
-    state.unsafe_metadata = r#"{"nul":"\u0000","half":"\ud800"}"#.to_owned();
-    let batch = [
-        mirror("msg_1", state),
-        mirror("msg_2", user("user_b", 1, "Bob")),
-    ];
-    assert_eq!(outcomes(store, 0, &batch).await, [Outcome::UserMirrored; 2]);
-    let found = mirrored(store, "user_a").await;
-    assert_eq!(found.first_name.as_deref(), Some("A\0nn"));
-}
-
 pub(super) async fn nothing_is_known_of_a_stranger(store: &dyn Store) {
     apply(store, 0, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
     let found = store.find_user(&user_id("user_b")).await.unwrap();

@@ -175,6 +175,14 @@ pub(crate) fn failing(event_id: &str, event_type: &str, place: &str) -> Planned 
     planned(event, None, Decision::Fail(failure))
 }
 
+/// An event that cannot be applied yet.
+pub(crate) fn retry(event_id: &str) -> Planned {
+    let event = event(event_id, "user.updated");
+    let message = "what it needs is not there yet".to_owned();
+    let failure = Failure::new("not_yet", "elsewhere", &event.event_type, message);
+    planned(event, None, Decision::Retry(failure))
+}
+
 /// The same event, received at another time.
 pub(crate) fn received(seconds: i64, mut planned: Planned) -> Planned {
     planned.event.received_at = at(seconds);

@@ -1,4 +1,5 @@
-//! What tests share: fakes for the seams, faults for the real things, and what events ask for.
+//! What tests share: fakes for the seams, real servers, faults for the real things, and what events
+//! ask for.
 
 pub(crate) mod clerk;
 pub(crate) mod clock;
@@ -6,4 +7,6 @@ pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod given;
+pub(crate) mod postgres;
 pub(crate) mod publisher;
+pub(crate) mod server;

@@ -1,5 +1,6 @@
 //! What others read with SQL, as the documentation of the tables promises it.
 
+use hookmirror::model::changes::Outcome;
 use hookmirror::model::outbox::DeliveryState;
 use hookmirror::model::payment::CheckoutSession;
 use hookmirror::model::state::EventState;
@@ -7,7 +8,7 @@ use hookmirror::store::Store;
 use sqlx::SqliteConnection;
 
 use super::{open, stranger, texts};
-use crate::store::apply;
+use crate::store::{apply, outcomes, report};
 use crate::support::directory::directory;
 use crate::support::given::{at, mirror, record, session_of, user};
 
@@ -140,4 +141,25 @@ async fn whole_objects_are_kept_to_the_letter() {
     assert_eq!(data, [state.data]);
     let metadata = texts(&mut stranger, "SELECT public_metadata FROM users").await;
     assert_eq!(metadata, [state.public_metadata]);
+}
+
+/// SQLite's own functions stop at a NUL; what is stored and read back does not.
+#[tokio::test]
+async fn nul_characters_and_lone_surrogates_are_kept() {
+    let directory = directory();
+    let store = open(&directory).await;
+    store.migrate().await.unwrap();
+    let mut state = user("user_a", 1, "A\0nn");
+    state.data = r#"{"first_name":"A\u0000nn","last_name":"\ud800"}"#.to_owned();
+    state.unsafe_metadata = r#"{"nul":"\u0000","half":"\ud800"}"#.to_owned();
+    let batch = [
+        mirror("msg_1", state),
+        mirror("msg_2", user("user_b", 1, "Bob")),
+    ];
+    assert_eq!(
+        outcomes(&store, 0, &batch).await,
+        [Outcome::UserMirrored; 2]
+    );
+    let found = report(&store, "user_a").await.user.unwrap();
+    assert_eq!(found.first_name.as_deref(), Some("A\0nn"));
 }

@@ -1,0 +1,342 @@
+//! The Postgres engine: any number of processes on any number of machines.
+//!
+//! Actors: workers that apply batches, dispatchers and schedulers that lease, operators that read.
+//! All run at READ COMMITTED, so each statement sees what others committed before it began; who must
+//! not be overtaken takes a lock first and looks afterwards ([`locks`] says which and in which order).
+//!
+//! Guaranteed: what `apply` commits is flushed to the server's disk, whatever the server's default;
+//! every call ends in bounded time, on a wire that has gone silent too; a process that is stopped in
+//! the middle of a transaction loses it after a minute instead of blocking the others. NOT guaranteed:
+//! that a commit survives the loss of the server's disk (that is replication's work), or that a
+//! connection pooler in between that shares sessions between clients keeps any of this.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
+
+use super::problem::unavailable;
+use super::{Store, StoreError, migrate};
+use crate::model::changes::{Applied, Planned};
+use crate::model::event::EventKey;
+use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::retry::RetryLease;
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+mod ledger;
+mod locks;
+mod outbox;
+mod payments;
+mod read_ledger;
+mod read_users;
+mod retries;
+mod rows;
+mod tables;
+mod users;
+
+/// Connections of one process: a worker, a dispatcher and a scheduler need one each, operators the
+/// rest.
+const CONNECTIONS: u32 = 8;
+/// How long to wait for a connection before the database counts as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long any call but a migration may take. The server gives up a little earlier by itself
+/// ([`prepare_session`]), and then says what it was waiting for.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take to become idle again after its call has ended. A query that was
+/// given up on a silent wire never does; such a connection is closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to look for the reason when no connection can be had.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Taken by whoever migrates, until that is committed.
+const MIGRATION_LOCK: i64 = 0x686f_6f6b_6d69_6772;
+
+/// The database on a Postgres server.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+}
+
+impl PostgresStore {
+    /// Takes the address of the database, `postgres://…`. Does not connect: the server need not be up
+    /// yet, and connections are made when they are needed. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be understood.
+    pub fn connect(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(unavailable("understand its address"))?
+            .application_name("hookmirror")
+            // Statements carry what people entrusted to the provider.
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(prepare_session(connection)))
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let idle = timeout(RELEASE_TIMEOUT, connection.ping()).await;
+                    idle.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                        .map(|()| true)
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Waits for what is under way and closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn acquire(&self, action: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
+        match self.pool.acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(sqlx::Error::PoolTimedOut) => Err(unavailable(action)(self.why_not().await)),
+            Err(error) => Err(unavailable(action)(error)),
+        }
+    }
+
+    /// The pool tries for as long as it may and then says only that it did.
+    async fn why_not(&self) -> sqlx::Error {
+        let options = self.pool.connect_options();
+        match timeout(PROBE_TIMEOUT, options.connect()).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
+        }
+    }
+
+    async fn begin(
+        &self,
+        action: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let connection = self.acquire(action).await?;
+        Transaction::begin(connection, None)
+            .await
+            .map_err(unavailable(action))
+    }
+
+    /// A transaction that sees the database as it was at one moment.
+    async fn snapshot(
+        &self,
+        action: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut transaction = self.begin(action).await?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable(action))?;
+        Ok(transaction)
+    }
+}
+
+/// What every session needs, whatever the server's defaults.
+async fn prepare_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT set_config('default_transaction_isolation', 'read committed', FALSE), \
+         set_config('idle_in_transaction_session_timeout', '60s', FALSE), \
+         set_config('lock_timeout', '20s', FALSE), \
+         set_config('statement_timeout', '25s', FALSE), \
+         CASE current_setting('synchronous_commit') \
+         WHEN 'off' THEN set_config('synchronous_commit', 'on', FALSE) END",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends in bounded time, whatever server and wire do.
+async fn bounded<T>(
+    action: &'static str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = || StoreError::Unavailable {
+        action,
+        source: Box::new(NoAnswer),
+    };
+    timeout(CALL_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+struct NoAnswer;
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is read-only: a standby, or a primary that was told to accept no writes")]
+struct ReadOnly;
+
+/// Migrations that are not applied yet, by name. Only the current schema counts: what another schema
+/// on the search path holds is not ours.
+async fn pending(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    const TABLES: &str = "SELECT tablename::text FROM pg_tables \
+         WHERE schemaname = current_schema() AND tablename = ANY($1) LIMIT 1";
+    let action = "read which migrations it has";
+    let known: Option<String> = sqlx::query_scalar(TABLES)
+        .bind(["_sqlx_migrations"])
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable(action))?;
+    let applied: HashMap<i64, Vec<u8>> = if known.is_some() {
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(connection)
+            .await
+            .map_err(unavailable(action))?
+            .into_iter()
+            .collect()
+    } else {
+        let foreign: Option<String> = sqlx::query_scalar(TABLES)
+            .bind(migrate::TELLTALE_TABLES)
+            .fetch_optional(connection)
+            .await
+            .map_err(unavailable("read which tables it has"))?;
+        if let Some(table) = foreign {
+            return Err(migrate::foreign(&table, "database or a schema"));
+        }
+        HashMap::new()
+    };
+    migrate::pending(&migrate::postgres(), &applied)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
+        bounded("apply a batch", tables::apply_batch(self, batch, now)).await
+    }
+
+    async fn list_events(
+        &self,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        bounded("list events", read_ledger::list(self, filter, limit)).await
+    }
+
+    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
+        bounded("read an event", read_ledger::find(self, key)).await
+    }
+
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
+        bounded("count events", read_ledger::count(self, queued)).await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
+        bounded("read a user", read_users::find(self, id)).await
+    }
+
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError> {
+        let lease = retries::lease(self, limit, now, until);
+        bounded("lease events that are due for another attempt", lease).await
+    }
+
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
+        let queued = retries::queued(self, leases);
+        bounded("record that events are back on the queue", queued).await
+    }
+
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let due = retries::next_due(self);
+        bounded("look for events that are due for another attempt", due).await
+    }
+
+    async fn lease_outbox(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<OutboxLease>, StoreError> {
+        let lease = outbox::lease(self, limit, now, until);
+        bounded("lease entries of the outbox", lease).await
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &OutboxLease,
+        outcome: &DeliveryOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let settle = outbox::settle(self, lease, outcome, now);
+        bounded("record a delivery to Clerk", settle).await
+    }
+
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let due = outbox::next_due(self);
+        bounded("look for due entries of the outbox", due).await
+    }
+
+    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        bounded("list the outbox", outbox::undelivered(self, limit)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let action = "say whether it can be written to";
+        let ping = async {
+            let mut connection = self.acquire(action).await?;
+            let read_only: bool = sqlx::query_scalar(
+                "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean",
+            )
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable(action))?;
+            if read_only {
+                return Err(StoreError::Unavailable {
+                    action: "take a write",
+                    source: Box::new(ReadOnly),
+                });
+            }
+            Ok(())
+        };
+        bounded(action, ping).await
+    }
+
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        // All in one transaction, under a lock: of processes that start together, one finds work and
+        // the others find none left.
+        let mut transaction = self.begin("begin to migrate").await?;
+        sqlx::query(
+            "SELECT set_config('lock_timeout', '0', TRUE), set_config('statement_timeout', '0', TRUE)",
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable("begin to migrate"))?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable("wait for others that migrate it"))?;
+        let pending = pending(&mut transaction).await?;
+        // `run` itself cannot be awaited in a future that must be `Send` (sqlx, "implementation of
+        // `Acquire` is not general enough"); this is what it calls.
+        migrate::postgres()
+            .run_direct(None, &mut *transaction, false)
+            .await
+            .map_err(|error| StoreError::Schema(error.into()))?;
+        transaction
+            .commit()
+            .await
+            .map_err(unavailable("commit its migrations"))?;
+        Ok(pending)
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let action = "read which migrations it has";
+        let look = async {
+            let mut connection = self.acquire(action).await?;
+            pending(&mut connection).await
+        };
+        bounded(action, look).await
+    }
+}

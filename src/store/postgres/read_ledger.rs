@@ -1,0 +1,207 @@
+//! Reading `events` and `event_attempts`.
+
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder};
+
+use super::super::problem::unavailable;
+use super::ledger::read_key;
+use super::rows::{Reader, column, stored};
+use super::{PostgresStore, StoreError};
+use crate::model::event::{EventId, EventKey, EventType};
+use crate::model::ledger::{
+    Attempt, EventCounts, EventFilter, EventRecord, EventSummary, StateCount,
+};
+use crate::model::source::SourceName;
+use crate::model::state::EventState;
+
+const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
+     last_error, fingerprint, received_at, applied_at, next_attempt_at";
+
+/// Events that match, newest first.
+pub(super) async fn list(
+    store: &PostgresStore,
+    filter: &EventFilter,
+    limit: u32,
+) -> Result<Vec<EventSummary>, StoreError> {
+    let action = "list events";
+    let mut query = QueryBuilder::<Postgres>::new("SELECT ");
+    query.push(SUMMARY).push(" FROM events WHERE TRUE");
+    push_filter(&mut query, filter);
+    let mut connection = store.acquire(action).await?;
+    let rows = query
+        .push(" ORDER BY received_at DESC, source, event_id LIMIT ")
+        .push_bind(i64::from(limit))
+        .build()
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable(action))?;
+    rows.iter().map(summary).collect()
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
+    if !filter.states.is_empty() {
+        query
+            .push(" AND state = ANY(")
+            .push_bind(column(&filter.states, |state| state.as_str()))
+            .push(")");
+    }
+    if let Some(source) = &filter.source {
+        query.push(" AND source = ").push_bind(source.to_string());
+    }
+    if let Some(pattern) = &filter.event_type {
+        query.push(" AND event_type LIKE ").push_bind(like(pattern));
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND received_at >= ").push_bind(stored(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND received_at < ").push_bind(stored(until));
+    }
+    if !filter.ids.is_empty() {
+        query
+            .push(" AND event_id = ANY(")
+            .push_bind(column(&filter.ids, EventId::to_string))
+            .push(")");
+    }
+    if let Some(fingerprint) = &filter.fingerprint {
+        query
+            .push(" AND fingerprint = ")
+            .push_bind(fingerprint.clone());
+    }
+    if let Some(text) = &filter.error {
+        query
+            .push(" AND strpos(lower(last_error), lower(")
+            .push_bind(text.clone())
+            .push(")) > 0");
+    }
+}
+
+/// Of a pattern only `*` and `?` are meant; what means something to LIKE is text.
+fn like(pattern: &str) -> String {
+    let mut like = String::with_capacity(pattern.len() + 8);
+    for character in pattern.chars() {
+        match character {
+            '*' => like.push('%'),
+            '?' => like.push('_'),
+            '%' | '_' | '\\' => like.extend(['\\', character]),
+            _ => like.push(character),
+        }
+    }
+    like
+}
+
+fn summary(row: &PgRow) -> Result<EventSummary, StoreError> {
+    let key = read_key(row)?;
+    let name = key.to_string();
+    let reader = Reader::new("events", &name, row);
+    Ok(EventSummary {
+        event_type: reader.parse("event_type", EventType::parse)?,
+        subject: reader.get("subject")?,
+        state: reader.parse("state", EventState::parse)?,
+        outcome: reader.get("outcome")?,
+        deliveries: reader.count("deliveries")?,
+        attempts: reader.count("attempts")?,
+        last_error: reader.get("last_error")?,
+        fingerprint: reader.get("fingerprint")?,
+        received_at: reader.time("received_at")?,
+        applied_at: reader.optional_time("applied_at")?,
+        next_attempt_at: reader.optional_time("next_attempt_at")?,
+        key,
+    })
+}
+
+/// One event in full.
+pub(super) async fn find(
+    store: &PostgresStore,
+    key: &EventKey,
+) -> Result<Option<EventRecord>, StoreError> {
+    let action = "read an event";
+    let mut snapshot = store.snapshot(action).await?;
+    let row = QueryBuilder::<Postgres>::new("SELECT ")
+        .push(SUMMARY)
+        .push(", payload FROM events WHERE source = ")
+        .push_bind(key.source.as_str())
+        .push(" AND event_id = ")
+        .push_bind(key.id.as_str())
+        .build()
+        .fetch_optional(&mut *snapshot)
+        .await
+        .map_err(unavailable(action))?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let attempts = sqlx::query(
+        "SELECT attempt, at, trigger, state, outcome, error FROM event_attempts \
+         WHERE source = $1 AND event_id = $2 ORDER BY attempt",
+    )
+    .bind(key.source.as_str())
+    .bind(key.id.as_str())
+    .fetch_all(&mut *snapshot)
+    .await
+    .map_err(unavailable("read the attempts of an event"))?;
+    let name = key.to_string();
+    Ok(Some(EventRecord {
+        summary: summary(&row)?,
+        attempts: attempts
+            .iter()
+            .map(|row| attempt(&name, row))
+            .collect::<Result<_, _>>()?,
+        payload: Reader::new("events", &name, &row).get("payload")?,
+    }))
+}
+
+fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
+    let reader = Reader::new("event_attempts", key, row);
+    Ok(Attempt {
+        attempt: reader.count("attempt")?,
+        at: reader.time("at")?,
+        trigger: reader.get("trigger")?,
+        state: reader.parse("state", EventState::parse)?,
+        outcome: reader.get("outcome")?,
+        error: reader.get("error")?,
+    })
+}
+
+/// How many events there are by source and state, and how many of `queued` are not among them.
+pub(super) async fn count(
+    store: &PostgresStore,
+    queued: &[EventKey],
+) -> Result<EventCounts, StoreError> {
+    let action = "count events";
+    let mut snapshot = store.snapshot(action).await?;
+    let rows = sqlx::query(
+        "SELECT source, state, COUNT(*) AS events, SUM(deliveries)::bigint AS deliveries \
+         FROM events GROUP BY source, state ORDER BY source, state",
+    )
+    .fetch_all(&mut *snapshot)
+    .await
+    .map_err(unavailable(action))?;
+    let unknown = sqlx::query(
+        "SELECT COUNT(*) AS unknown \
+         FROM UNNEST($1::text[], $2::text[]) AS queued(source, event_id) \
+         LEFT JOIN events AS e ON e.source = queued.source AND e.event_id = queued.event_id \
+         WHERE e.event_id IS NULL",
+    )
+    .bind(column(queued, |key| key.source.as_str()))
+    .bind(column(queued, |key| key.id.as_str()))
+    .fetch_one(&mut *snapshot)
+    .await
+    .map_err(unavailable(action))?;
+
+    let states = rows.iter().map(|row| {
+        let reader = Reader::new("events", "a group", row);
+        Ok(StateCount {
+            source: reader.parse("source", SourceName::parse)?,
+            state: reader.parse("state", EventState::parse)?,
+            events: reader.count("events")?,
+            deliveries: reader.count("deliveries")?,
+        })
+    });
+    Ok(EventCounts {
+        states: states.collect::<Result<_, StoreError>>()?,
+        unknown: Reader::new("events", "those asked for", &unknown).count("unknown")?,
+    })
+}

@@ -1,0 +1,96 @@
+//! From a row's values to ours and back; a value that this program does not write is named by its
+//! place.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{Decode, Postgres, Row, Type};
+
+use super::StoreError;
+use crate::model::time::Timestamp;
+
+/// The years 1 to 9999, in milliseconds: what every reader of a `timestamptz` can show.
+const EARLIEST: i64 = -62_135_596_800_000;
+const LATEST: i64 = 253_402_300_799_999;
+
+/// A point in time as a `timestamptz`, held at the ends of the range.
+pub(super) fn stored(time: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(time.as_millis().clamp(EARLIEST, LATEST)).unwrap_or_default()
+}
+
+/// Reads the columns of one row of one table.
+pub(super) struct Reader<'r> {
+    table: &'static str,
+    key: &'r str,
+    row: &'r PgRow,
+}
+
+impl<'r> Reader<'r> {
+    /// `key` names the row in error messages.
+    pub(super) fn new(table: &'static str, key: &'r str, row: &'r PgRow) -> Self {
+        Self { table, key, row }
+    }
+
+    /// A value of the column's own type.
+    pub(super) fn get<T>(&self, column: &'static str) -> Result<T, StoreError>
+    where
+        T: Decode<'r, Postgres> + Type<Postgres>,
+    {
+        self.row
+            .try_get(column)
+            .map_err(|_| self.inconsistent(column))
+    }
+
+    /// A text that must mean something to us.
+    pub(super) fn parse<T>(
+        &self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        let text: &str = self.get(column)?;
+        parse(text).ok_or_else(|| self.inconsistent(column))
+    }
+
+    /// The same where there may be none.
+    pub(super) fn parse_optional<T>(
+        &self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| parse(text).ok_or_else(|| self.inconsistent(column)))
+            .transpose()
+    }
+
+    /// A point in time.
+    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        let time: DateTime<Utc> = self.get(column)?;
+        Ok(Timestamp::from_millis(time.timestamp_millis()))
+    }
+
+    /// A point in time, if there is one.
+    pub(super) fn optional_time(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let time: Option<DateTime<Utc>> = self.get(column)?;
+        Ok(time.map(|time| Timestamp::from_millis(time.timestamp_millis())))
+    }
+
+    /// A count.
+    pub(super) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
+        T::try_from(self.get(column)?).map_err(|_| self.inconsistent(column))
+    }
+
+    fn inconsistent(&self, column: &'static str) -> StoreError {
+        StoreError::Inconsistent {
+            table: self.table,
+            column,
+            key: self.key.to_owned(),
+        }
+    }
+}
+
+/// One column of many rows, for `UNNEST`.
+pub(super) fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}

@@ -1,0 +1,204 @@
+//! `users` and `user_tombstones`.
+//!
+//! A mirrorer and a deleter of one user meet at the user's key, which both insert first: the second
+//! waits there for the first to commit. Whoever comes second looks for a tombstone afterwards, with a
+//! statement of its own, which sees what the first has committed. So whichever is second, the row is
+//! gone in the end.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sqlx::PgConnection;
+
+use super::super::fold::users::{KnownUser, UserFold};
+use super::super::problem::ApplyError;
+use super::rows::{Reader, column, stored};
+use crate::model::changes::Outcome;
+use crate::model::time::Timestamp;
+use crate::model::user::{Revision, User, UserId};
+
+/// What the mirror knows of these users.
+pub(super) async fn known(
+    connection: &mut PgConnection,
+    ids: &BTreeSet<&UserId>,
+) -> Result<HashMap<UserId, KnownUser>, ApplyError> {
+    let rows = sqlx::query(
+        "SELECT wanted.id, u.revision, t.deleted_at FROM UNNEST($1::text[]) AS wanted(id) \
+         LEFT JOIN users AS u ON u.id = wanted.id \
+         LEFT JOIN user_tombstones AS t ON t.id = wanted.id",
+    )
+    .bind(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let mut known = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let id = Reader::new("users", "", row).parse("id", UserId::parse)?;
+        let reader = Reader::new("users", id.as_str(), row);
+        let user = KnownUser {
+            revision: reader
+                .get::<Option<String>>("revision")?
+                .map(Revision::from_stored),
+            deleted_at: reader.optional_time("deleted_at")?,
+        };
+        known.insert(id, user);
+    }
+    Ok(known)
+}
+
+/// Writes what the batch does to users. Answers who was not mirrored after all.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    fold: &UserFold<'_>,
+    now: Timestamp,
+) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
+    // One statement for those who come and those who go: it locks the keys of all in their order.
+    let placeholders: Vec<User> = fold.deleted.keys().map(|id| placeholder(id, now)).collect();
+    let mut rows: Vec<&User> = fold
+        .mirrored
+        .values()
+        .copied()
+        .chain(&placeholders)
+        .collect();
+    if rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    rows.sort_unstable_by_key(|user| &user.id);
+    let written = upsert(connection, &rows, now).await?;
+    if !fold.deleted.is_empty() {
+        bury(connection, fold).await?;
+    }
+    let gone = remove_buried(connection, &rows).await?;
+
+    let outcome = |id: &UserId| {
+        if gone.contains(id.as_str()) {
+            Some(Outcome::UserGone)
+        } else if written.contains(id.as_str()) {
+            None
+        } else {
+            Some(Outcome::UserStale)
+        }
+    };
+    let mirrored = fold.mirrored.keys();
+    Ok(mirrored
+        .filter_map(|id| Some(((*id).clone(), outcome(id)?)))
+        .collect())
+}
+
+/// Takes the key of a user who is about to go, where there is no row; nobody else ever sees it. Its
+/// revision comes before all others, so that it replaces no row, but locks it.
+fn placeholder(id: &UserId, now: Timestamp) -> User {
+    let nothing = || "{}".to_owned();
+    User {
+        id: id.clone(),
+        revision: Revision::from_stored(String::new()),
+        external_id: None,
+        email: None,
+        email_verified: false,
+        phone: None,
+        username: None,
+        first_name: None,
+        last_name: None,
+        image_url: None,
+        locale: None,
+        banned: false,
+        locked: false,
+        public_metadata: nothing(),
+        private_metadata: nothing(),
+        unsafe_metadata: nothing(),
+        created_at: None,
+        updated_at: now,
+        last_sign_in_at: None,
+        data: nothing(),
+    }
+}
+
+/// Answers whose row it wrote; the others have a newer one, or the same.
+async fn upsert(
+    connection: &mut PgConnection,
+    rows: &[&User],
+    now: Timestamp,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let written: Vec<String> = sqlx::query_scalar(
+        "INSERT INTO users (id, external_id, email, email_verified, phone, username, first_name, \
+         last_name, image_url, locale, banned, locked, public_metadata, private_metadata, \
+         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at) \
+         SELECT u.id, u.external_id, u.email, u.email_verified, u.phone, u.username, \
+         u.first_name, u.last_name, u.image_url, u.locale, u.banned, u.locked, \
+         u.public_metadata::jsonb, u.private_metadata::jsonb, u.unsafe_metadata::jsonb, \
+         u.created_at, u.updated_at, u.last_sign_in_at, u.data::json, u.revision, $21 \
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], \
+         $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], \
+         $13::text[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], \
+         $18::timestamptz[], $19::text[], $20::text[]) \
+         AS u(id, external_id, email, email_verified, phone, username, first_name, last_name, \
+         image_url, locale, banned, locked, public_metadata, private_metadata, unsafe_metadata, \
+         created_at, updated_at, last_sign_in_at, data, revision) \
+         ORDER BY u.id COLLATE \"C\" \
+         ON CONFLICT (id) DO UPDATE SET external_id = excluded.external_id, \
+         email = excluded.email, email_verified = excluded.email_verified, \
+         phone = excluded.phone, username = excluded.username, \
+         first_name = excluded.first_name, last_name = excluded.last_name, \
+         image_url = excluded.image_url, locale = excluded.locale, banned = excluded.banned, \
+         locked = excluded.locked, public_metadata = excluded.public_metadata, \
+         private_metadata = excluded.private_metadata, \
+         unsafe_metadata = excluded.unsafe_metadata, created_at = excluded.created_at, \
+         updated_at = excluded.updated_at, last_sign_in_at = excluded.last_sign_in_at, \
+         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at \
+         WHERE excluded.revision > users.revision \
+         RETURNING id",
+    )
+    .bind(column(rows, |user| user.id.as_str()))
+    .bind(column(rows, |user| user.external_id.as_deref()))
+    .bind(column(rows, |user| user.email.as_deref()))
+    .bind(column(rows, |user| user.email_verified))
+    .bind(column(rows, |user| user.phone.as_deref()))
+    .bind(column(rows, |user| user.username.as_deref()))
+    .bind(column(rows, |user| user.first_name.as_deref()))
+    .bind(column(rows, |user| user.last_name.as_deref()))
+    .bind(column(rows, |user| user.image_url.as_deref()))
+    .bind(column(rows, |user| user.locale.as_deref()))
+    .bind(column(rows, |user| user.banned))
+    .bind(column(rows, |user| user.locked))
+    .bind(column(rows, |user| user.public_metadata.as_str()))
+    .bind(column(rows, |user| user.private_metadata.as_str()))
+    .bind(column(rows, |user| user.unsafe_metadata.as_str()))
+    .bind(column(rows, |user| user.created_at.map(stored)))
+    .bind(column(rows, |user| stored(user.updated_at)))
+    .bind(column(rows, |user| user.last_sign_in_at.map(stored)))
+    .bind(column(rows, |user| user.data.as_str()))
+    .bind(column(rows, |user| user.revision.as_str()))
+    .bind(stored(now))
+    .fetch_all(connection)
+    .await?;
+    Ok(written.into_iter().collect())
+}
+
+async fn bury(connection: &mut PgConnection, fold: &UserFold<'_>) -> Result<(), sqlx::Error> {
+    let deleted: Vec<(&&UserId, &Timestamp)> = fold.deleted.iter().collect();
+    sqlx::query(
+        "INSERT INTO user_tombstones (id, deleted_at) \
+         SELECT t.id, t.deleted_at FROM UNNEST($1::text[], $2::timestamptz[]) AS t(id, deleted_at) \
+         ORDER BY t.id COLLATE \"C\" \
+         ON CONFLICT (id) DO UPDATE \
+         SET deleted_at = LEAST(user_tombstones.deleted_at, excluded.deleted_at)",
+    )
+    .bind(column(&deleted, |(id, _)| id.as_str()))
+    .bind(column(&deleted, |(_, deleted_at)| stored(**deleted_at)))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes those of our rows that have a tombstone, ours or another writer's.
+async fn remove_buried(
+    connection: &mut PgConnection,
+    rows: &[&User],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let gone: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM users USING user_tombstones AS t \
+         WHERE t.id = users.id AND users.id = ANY($1) RETURNING users.id",
+    )
+    .bind(column(rows, |user| user.id.as_str()))
+    .fetch_all(connection)
+    .await?;
+    Ok(gone.into_iter().collect())
+}

@@ -1,0 +1,101 @@
+//! From no schema to the one that this version knows.
+
+use hookmirror::store::Store;
+use hookmirror::store::postgres::PostgresStore;
+
+use super::{assert_schema, execute, texts};
+use crate::store::{apply, everything};
+use crate::support::given::{mirror, user};
+use crate::support::postgres::TestDatabase;
+
+const ALL: [&str; 5] = [
+    "0001_users",
+    "0002_ledger",
+    "0003_payments",
+    "0004_outbox",
+    "0005_retries",
+];
+
+#[tokio::test]
+async fn a_fresh_database_gets_all_of_them_once() {
+    let database = TestDatabase::empty().await;
+    let store = database.store();
+    assert_eq!(store.pending_migrations().await.unwrap(), ALL);
+    assert_eq!(store.migrate().await.unwrap(), ALL);
+    assert!(store.pending_migrations().await.unwrap().is_empty());
+
+    apply(&store, 0, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
+    assert!(store.migrate().await.unwrap().is_empty());
+    assert_eq!(everything(&store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_ten_processes_that_start_together_one_migrates() {
+    for _ in 0..3 {
+        let database = TestDatabase::empty().await;
+        let migrations: Vec<_> = (0..10)
+            .map(|_| {
+                let store = database.store();
+                tokio::spawn(async move { store.migrate().await.unwrap() })
+            })
+            .collect();
+        let mut applied = Vec::new();
+        for migration in migrations {
+            applied.extend(migration.await.unwrap());
+        }
+        assert_eq!(applied, ALL, "each once");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_version_is_refused_and_left_alone() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store();
+    execute(
+        &mut database.stranger().await,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'from the future', TRUE, '\\x00', 1)",
+    )
+    .await;
+    assert_schema(&store.pending_migrations().await.unwrap_err());
+    assert_schema(&store.migrate().await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_migration_that_was_edited_later_is_refused() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store();
+    execute(
+        &mut database.stranger().await,
+        "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 2",
+    )
+    .await;
+    assert_schema(&store.pending_migrations().await.unwrap_err());
+    assert_schema(&store.migrate().await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let database = TestDatabase::empty().await;
+    let store = database.store();
+    let mut stranger = database.stranger().await;
+    execute(&mut stranger, "CREATE TABLE outbox (name text)").await;
+    assert_schema(&store.pending_migrations().await.unwrap_err());
+    assert_schema(&store.migrate().await.unwrap_err());
+    // Nothing of ours was begun: the other program's table is still the only one.
+    let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(texts(&mut stranger, sql).await, ["outbox"]);
+}
+
+#[tokio::test]
+async fn another_schema_on_the_search_path_is_not_ours() {
+    let database = TestDatabase::migrated().await;
+    execute(&mut database.stranger().await, "CREATE SCHEMA own").await;
+    let url = format!("{}?options=-csearch_path%3Down,public", database.url);
+    let store = PostgresStore::connect(&url).unwrap();
+    assert_eq!(store.pending_migrations().await.unwrap(), ALL);
+    assert_eq!(store.migrate().await.unwrap(), ALL);
+    apply(&store, 0, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
+    assert_eq!(everything(&store).await.len(), 1);
+    assert!(everything(&database.store()).await.is_empty());
+}
