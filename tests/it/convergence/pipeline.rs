@@ -262,7 +262,8 @@ impl Roles {
         };
         let work = async {
             let batch = worker.take().await.unwrap();
-            worker.process(batch).await.unwrap();
+            let never = CancellationToken::new();
+            worker.process(batch, &never).await.unwrap();
         };
         tokio::select! {
             () = work => {}
