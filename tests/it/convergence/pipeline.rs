@@ -23,11 +23,10 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use super::crash::{
-    CrashPlan, CrashingClerk, CrashingConsumer, CrashingStore, FakeClerk, MemoryQueue, When,
-};
+use super::crash::{CrashPlan, CrashingClerk, CrashingConsumer, FakeClerk, MemoryQueue, When};
 use super::history::{RECEIVED_AT, World, user_id};
 use super::reference::Mirror;
+use crate::support::faulty_store::FaultyStore;
 
 /// How the events of a world arrive, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
@@ -143,9 +142,9 @@ impl Pipeline {
         let clerk = FakeClerk::knowing(known);
         let clock = Arc::new(Hand(AtomicI64::new(RECEIVED_AT.as_millis())));
         let roles = Roles {
-            store: Arc::new(CrashingStore {
-                store: Arc::clone(&self.store) as Arc<dyn Store>,
-                plan: Arc::clone(&plan),
+            store: Arc::new(FaultyStore {
+                inner: Arc::clone(&self.store) as Arc<dyn Store>,
+                faults: Arc::clone(&plan),
             }),
             queue: Arc::clone(&queue),
             clerk: Arc::clone(&clerk),
@@ -233,7 +232,7 @@ impl Pipeline {
 
 /// Everything of which a role is built anew after each crash.
 struct Roles {
-    store: Arc<CrashingStore>,
+    store: Arc<FaultyStore<Arc<CrashPlan>>>,
     queue: Arc<MemoryQueue>,
     clerk: Arc<FakeClerk>,
     clock: Arc<Hand>,

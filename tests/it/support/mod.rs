@@ -1,9 +1,11 @@
 //! What tests share: fakes for the seams, faults for the real things, and what events ask for.
 
+pub(crate) mod abort;
 pub(crate) mod clerk;
 pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod faults;
+pub(crate) mod faulty_store;
 pub(crate) mod given;
 pub(crate) mod publisher;

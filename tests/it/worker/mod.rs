@@ -26,6 +26,7 @@ use crate::support::directory::directory;
 use crate::support::faults::{Call, Faults, FaultyConsumer, FaultyStore, When};
 use crate::support::given::{self, at, key, user_id};
 
+mod abort;
 mod away;
 
 const PATIENCE: Duration = Duration::from_secs(20);
