@@ -27,7 +27,7 @@
 //! | [`ingress`] | the public listener: limits, the one webhook handler, the one table of answers |
 //! | [`provider`] | bytes ▶ verified ▶ typed; pure |
 //! | [`queue`] | durable hand-over from ingress to worker, and what it promises |
-//! | [`worker`] | takes, decides, applies, acknowledges |
+//! | [`worker`] | takes, decides, applies, acknowledges; records what the queue gave up on |
 //! | [`scheduler`] | puts events whose next attempt is due back onto the queue |
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |

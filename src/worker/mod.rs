@@ -1,7 +1,8 @@
 //! From the queue to the database.
 //!
 //! Actors: a [`Consumer`] hands out what is ready, `verdict` says what each event means, the
-//! [`Store`] commits the whole batch, and only then the batch is acknowledged.
+//! [`Store`] commits the whole batch, and only then the batch is acknowledged. What the queue gave up
+//! on is recorded by the [`DeadLetterDrain`].
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
 //! together. While the database is away no event is to blame: nothing more is taken, the batch in hand
@@ -23,7 +24,10 @@ use crate::queue::{Batch, ConsumeError, Consumer};
 use crate::store::{Store, StoreError};
 
 mod away;
+mod dead_letters;
 mod verdict;
+
+pub use self::dead_letters::DeadLetterDrain;
 
 /// How many events one transaction takes at most.
 pub const BATCH: usize = 200;

@@ -4,6 +4,7 @@ pub(crate) mod abort;
 pub(crate) mod clerk;
 pub(crate) mod clock;
 pub(crate) mod database;
+pub(crate) mod dead_letters;
 pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
