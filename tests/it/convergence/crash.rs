@@ -14,7 +14,9 @@ use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::stand_in_clerk::merged;
 use hookmirror::model::event::Event;
 use hookmirror::model::user::UserId;
-use hookmirror::queue::{Batch, ConsumeError, Consumer, Delivery};
+use hookmirror::queue::{
+    Batch, Confirmed, ConsumeError, Consumer, Delivery, PublishError, Publisher, Readiness,
+};
 use hookmirror::store::StoreError;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -291,5 +293,28 @@ impl Around for Arc<CrashPlan> {
             StoreCall::Ping | StoreCall::Other => work.await,
             _ => self.in_store(work).await,
         }
+    }
+}
+
+/// The same queue, for whoever publishes.
+#[derive(Debug)]
+pub(super) struct CrashingPublisher {
+    pub(super) queue: Arc<MemoryQueue>,
+    pub(super) plan: Arc<CrashPlan>,
+}
+
+#[async_trait]
+impl Publisher for CrashingPublisher {
+    async fn publish(&self, event: Event) -> Result<Confirmed, PublishError> {
+        self.plan
+            .around(async {
+                self.queue.messages.lock().unwrap().waiting.push(event);
+                Ok(Confirmed::by_stable_storage())
+            })
+            .await
+    }
+
+    async fn ready(&self) -> Result<Readiness, PublishError> {
+        Ok(Readiness::Ready)
     }
 }
