@@ -211,12 +211,17 @@ impl Write for Log {
 #[tokio::test]
 async fn an_outage_is_told_once_and_so_is_its_end() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let subscriber = || {
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish()
+    };
+    // While there is a single subscriber, a line that a thread without one reaches first stays off
+    // for everybody.
+    let _second = tracing::Dispatch::new(subscriber());
+    let guard = tracing::subscriber::set_default(subscriber());
     let mut bench = Bench::new().await;
     let faults = Arc::clone(&bench.faults);
     faults.break_down(Call::Take, When::Before);

@@ -8,6 +8,7 @@ use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
 use hookmirror::model::changes::{Applied, Outcome};
 use hookmirror::model::event::Event;
+use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::source::{Provider, Sources};
 use hookmirror::model::state::EventState;
 use hookmirror::ops::account::account;
@@ -59,20 +60,7 @@ impl Bench {
         let faults = Faults::new();
         let clock = Arc::new(ManualClock::new(at(0)));
         let bell = Arc::new(Notify::new());
-        let worker = Worker {
-            consumer: Box::new(FaultyConsumer {
-                inner: Box::new(queue.consumer()),
-                faults: Arc::clone(&faults),
-            }),
-            store: Arc::new(FaultyStore {
-                inner: Arc::clone(&store),
-                faults: Arc::clone(&faults),
-            }),
-            sources: Sources::default(),
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            outbox_bell: Arc::clone(&bell),
-            backoff: BACKOFF,
-        };
+        let worker = worker(&queue, &store, &faults, &clock, &bell);
         Self {
             queue,
             directory,
@@ -140,6 +128,29 @@ impl Bench {
 
     fn bell_was_rung(&self) -> bool {
         self.bell.notified().now_or_never().is_some()
+    }
+}
+
+fn worker(
+    queue: &EmbeddedQueue,
+    store: &Arc<dyn Store>,
+    faults: &Arc<Faults>,
+    clock: &Arc<ManualClock>,
+    bell: &Arc<Notify>,
+) -> Worker {
+    Worker {
+        consumer: Box::new(FaultyConsumer {
+            inner: Box::new(queue.consumer()),
+            faults: Arc::clone(faults),
+        }),
+        store: Arc::new(FaultyStore {
+            inner: Arc::clone(store),
+            faults: Arc::clone(faults),
+        }),
+        sources: Sources::default(),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        outbox_bell: Arc::clone(bell),
+        backoff: BACKOFF,
     }
 }
 
@@ -237,4 +248,56 @@ async fn the_account_is_exact_while_events_are_worked() {
             }
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_workers_share_the_work_and_an_outage() {
+    const EVENTS: u32 = 2000;
+    let mut bench = Bench::new().await;
+    let publishing = (0..EVENTS).map(|number| {
+        let event = given::event(&format!("evt_{number}"), "a.type");
+        bench.publish(event)
+    });
+    futures_util::future::join_all(publishing).await;
+    let faults = Arc::clone(&bench.faults);
+    faults.break_down(Call::Apply, When::Before);
+    let stop = CancellationToken::new();
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let Bench {
+                queue,
+                store,
+                faults,
+                clock,
+                bell,
+                ..
+            } = &bench;
+            tokio::spawn(worker(queue, store, faults, clock, bell).run(stop.clone()))
+        })
+        .collect();
+    let (store, data_dir) = (Arc::clone(&bench.store), bench.directory.path().to_owned());
+    bench
+        .running(async {
+            faults.until_ended(Call::Apply, 12).await;
+            faults.mend(Call::Apply);
+            while inspect::waiting(&data_dir).await.unwrap().messages > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    stop.cancel();
+    for other in others {
+        tokio::time::timeout(PATIENCE, other)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let all = store
+        .list_events(&EventFilter::default(), 10_000)
+        .await
+        .unwrap();
+    assert_eq!(all.len(), EVENTS as usize);
+    for event in all {
+        assert_eq!((event.deliveries, event.attempts), (1, 1), "{event:?}");
+    }
 }
