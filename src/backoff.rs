@@ -51,3 +51,38 @@ impl Backoff {
             .unwrap_or(self.longest)
     }
 }
+
+/// Failures in a row of something that is needed all the time: how long to wait after each, and
+/// when there is something new to say. A log that repeats itself hides what is in it.
+#[derive(Debug)]
+pub struct Outage {
+    backoff: Backoff,
+    failures: u32,
+}
+
+impl Outage {
+    /// None so far.
+    pub const fn new(backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            failures: 0,
+        }
+    }
+
+    /// Counts a failure; answers how long to wait before the next attempt.
+    pub fn failed(&mut self) -> Duration {
+        let wait = self.backoff.delay(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+
+    /// Whether there has been exactly one failure.
+    pub const fn has_just_begun(&self) -> bool {
+        self.failures == 1
+    }
+
+    /// Ends it, if there is one; answers whether there was.
+    pub fn end(&mut self) -> bool {
+        std::mem::take(&mut self.failures) > 0
+    }
+}

@@ -11,8 +11,8 @@
 //!                      ▼
 //!                    store.apply ── one transaction: ledger rows, mirror, payment facts, outbox
 //!                      │  then the batch is acknowledged, never before
-//!                      ▼
-//!                    outbox ── lease ──▶ Clerk's Backend API ── settle
+//!                      ├─▶ outbox ── lease ──▶ Clerk's Backend API ── settle
+//!                      └─▶ scheduler ── lease what is due again ──▶ queue.publish
 //! ```
 //!
 //! No database is on the path from the provider to the 202; no provider is on the path from the queue
@@ -27,7 +27,8 @@
 //! | [`ingress`] | the public listener: limits, the one webhook handler, the one table of answers |
 //! | [`provider`] | bytes ▶ verified ▶ typed; pure |
 //! | [`queue`] | durable hand-over from ingress to worker, and what it promises |
-//! | [`worker`] | takes, decides, applies, acknowledges |
+//! | [`worker`] | takes, decides, applies, acknowledges; records what the queue gave up on |
+//! | [`scheduler`] | puts events whose next attempt is due back onto the queue |
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it |
@@ -38,9 +39,9 @@
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
-//! Direction: `main > cli > {ingress, worker, outbox, ops, sender, config}`; `ingress > provider,
-//! queue`; `worker > queue, handlers, store`; `handlers > provider`; `outbox > store, clerk_api`;
-//! `ops > store`; everything may use `model`, which uses nothing of ours. Ingress never sees the
+//! Direction: `main > cli > {ingress, worker, scheduler, outbox, ops, sender, config}`; `ingress >
+//! provider, queue`; `worker > queue, handlers, store`; `handlers > provider`; `scheduler > queue,
+//! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing of ours. Ingress never sees the
 //! store, the store never sees the queue, and nobody but `cli` sees the settings (`telemetry` sees its
 //! own). sqlx is named in `store` and `queue::embedded` only, axum in `ingress` (and the demo's
 //! stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
@@ -54,7 +55,7 @@
 //! | change what makes a member paid | [`model::entitlement::decide`] |
 //! | change which state of a user or a checkout wins | [`model::user::Revision`], [`model::payment`] |
 //! | change an HTTP answer | the one table in `ingress/error.rs` |
-//! | change what becomes of a failing event | `worker/verdict.rs` |
+//! | change what becomes of a failing event | `worker/verdict.rs`; when it is tried again: [`model::retry`] |
 //! | change what becomes of an error of Clerk's | [`clerk_api`], `outbox/outcome.rs` |
 //! | add a table or a column | a new file in `migrations/` (never edit an old one), its line in `store/migrate.rs` |
 //! | add a setting | its section in `config/`, [`config::SETTINGS`], the README's table (a test compares them) |
@@ -95,6 +96,7 @@ pub mod ops;
 pub mod outbox;
 pub mod provider;
 pub mod queue;
+pub mod scheduler;
 pub mod sender;
 pub mod shutdown;
 pub mod store;

@@ -19,6 +19,7 @@ use crate::model::source::Sources;
 use crate::outbox::Dispatcher;
 use crate::provider::Verifier;
 use crate::queue::embedded::EmbeddedQueue;
+use crate::scheduler::Scheduler;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::worker::Worker;
@@ -115,6 +116,18 @@ impl System {
             &broken,
             &stop_work,
         )];
+        let scheduler = Scheduler {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            publisher: Arc::new(queue.publisher()),
+            clock: Arc::clone(&parts.clock),
+            backoff: backoff.of("scheduler"),
+        };
+        workers.push(watched(
+            scheduler.run(stop_work.clone()),
+            "scheduler",
+            &broken,
+            &stop_work,
+        ));
         if let Some(clerk) = parts.clerk {
             let store = Arc::clone(&store) as Arc<dyn Store>;
             let dispatcher = Dispatcher::new(store, clerk, Arc::clone(&parts.clock), backoff);

@@ -62,6 +62,12 @@ pub fn plan(provider: Provider, event: &Event) -> Plan {
     }
 }
 
+/// Whether the ledger may keep bodies of this type, whoever sends them: for an event whose source is
+/// not known, or whose body must not be touched.
+pub fn keeps_payload(event_type: &EventType) -> bool {
+    clerk::keeps_payload(event_type)
+}
+
 /// What is in no index is ignored; what has no type cannot be looked up in one.
 fn settle(
     event_type: &EventType,

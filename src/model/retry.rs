@@ -8,8 +8,8 @@ use super::time::Timestamp;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
-/// How long to wait after each failed attempt, in seconds; about 19 hours in all, so that a mistake
-/// made in the evening can be put right in the morning. After the last one the event has failed.
+/// How long to wait after each failed attempt, in seconds; 19 to 23 hours in all, so that a mistake
+/// made in the evening can be put right in the morning. The attempt after the last wait is the last.
 const WAITS: [u64; 9] = [
     10,
     MINUTE,

@@ -1,29 +1,33 @@
 //! From the queue to the database.
 //!
-//! Actors: a [`Consumer`] hands out what is ready, [`verdict`] says what each event means, the
-//! [`Store`] commits the whole batch, and only then the batch is acknowledged.
+//! Actors: a [`Consumer`] hands out what is ready, `verdict` says what each event means, the
+//! [`Store`] commits the whole batch, and only then the batch is acknowledged. What the queue gave up
+//! on is recorded by the [`DeadLetterDrain`].
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
-//! together. While the database is away no event is to blame: the batch goes back to the queue, no
-//! attempt is charged, and work resumes when the database answers. NOT guaranteed: that an event is
-//! processed only once; that doing it again changes nothing is the store's promise.
+//! together. While the database is away no event is to blame: nothing more is taken, the batch in hand
+//! is held, no attempt is charged, and work resumes when the database answers. Any number of workers
+//! may run. NOT guaranteed: that an event is processed only once; that doing it again changes nothing
+//! is the store's promise.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
+use self::away::{apply_in_the_end, queue_is_back, wait_for_queue};
+use crate::backoff::{Backoff, Outage};
 use crate::clock::Clock;
-use crate::error_chain::ErrorChain;
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::source::Sources;
-use crate::model::state::EventState;
 use crate::queue::{Batch, ConsumeError, Consumer};
 use crate::store::{Store, StoreError};
 
+mod away;
+mod dead_letters;
 mod verdict;
+
+pub use self::dead_letters::DeadLetterDrain;
 
 /// How many events one transaction takes at most.
 pub const BATCH: usize = 200;
@@ -46,42 +50,35 @@ pub struct Worker {
 }
 
 /// Why a batch was not finished. It is back in the queue, unless it is applied and only its
-/// acknowledgement failed.
+/// acknowledgement failed: then it may be.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
     /// The queue is away.
     #[error("the worker cannot use the queue")]
     Queue(#[source] ConsumeError),
-    /// The database is away.
+    /// The database is away, and the worker was told to stop.
     #[error("the worker cannot use the database")]
     Store(#[source] StoreError),
 }
 
 impl Worker {
-    /// Works until `stop`, finishing the batch in hand.
+    /// Works until `stop`, finishing the batch in hand if the database lets it.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failures = 0;
-        while let Some(result) = stop.run_until_cancelled(self.take()).await {
-            let result = match result {
-                Ok(batch) => self.process(batch).await.map(drop),
+        let mut outage = Outage::new(self.backoff);
+        while let Some(taken) = stop.run_until_cancelled(self.take()).await {
+            let worked = match taken {
+                Ok(batch) => self.process(batch, &stop).await.map(drop),
                 Err(error) => Err(error),
             };
-            let Err(error) = result else {
-                failures = 0;
-                continue;
-            };
-            let wait = self.backoff.delay(failures);
-            tracing::error!(
-                error = %ErrorChain(&error),
-                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                "work pauses; events stay in the queue"
-            );
-            failures += 1;
-            self.wait_for_store(wait, &stop).await;
+            match worked {
+                Ok(()) => queue_is_back(&mut outage),
+                Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
+                Err(WorkError::Store(_)) => return,
+            }
         }
     }
 
-    /// Waits for the next batch.
+    /// Waits for the next batch. Safe to cancel.
     ///
     /// # Errors
     ///
@@ -90,18 +87,26 @@ impl Worker {
         self.consumer.take(BATCH).await.map_err(WorkError::Queue)
     }
 
-    /// Brings one batch to its end: decided, committed, acknowledged.
+    /// Brings one batch to its end: decided, committed, acknowledged. Waits for a database that is
+    /// away.
     ///
     /// # Errors
     ///
-    /// When the database or the queue is away. The batch will be handed out again.
-    pub async fn process(&mut self, batch: Batch) -> Result<Vec<Applied>, WorkError> {
+    /// When the acknowledgement failed, or `stop` came while the database was away. The batch will be
+    /// handed out again.
+    pub async fn process(
+        &mut self,
+        batch: Batch,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Applied>, WorkError> {
         let Batch { events, delivery } = batch;
         let planned: Vec<Planned> = events
             .into_iter()
             .map(|event| verdict::decide(&self.sources, event))
             .collect();
-        let applied = match self.store.apply(&planned, self.clock.now()).await {
+        let applying =
+            apply_in_the_end(&*self.store, &planned, &*self.clock, self.backoff, stop).await;
+        let applied = match applying {
             Ok(applied) => applied,
             Err(error) => {
                 delivery.give_back();
@@ -114,41 +119,23 @@ impl Worker {
         Ok(applied)
     }
 
-    /// Takes nothing while the database is away, as it would only have to be given back.
-    async fn wait_for_store(&mut self, first: Duration, stop: &CancellationToken) {
-        let mut wait = first;
-        let mut failures = 0;
-        loop {
-            if stop
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await
-                .is_none()
-            {
-                return;
-            }
-            match self.store.ping().await {
-                Ok(()) => return,
-                Err(_) => {
-                    failures += 1;
-                    wait = self.backoff.delay(failures);
-                }
-            }
-        }
-    }
-
-    fn report(&mut self, planned: &[Planned], applied: &[Applied]) {
-        let mut payments = false;
+    fn report(&self, planned: &[Planned], applied: &[Applied]) {
         for (planned, applied) in planned.iter().zip(applied) {
-            payments |= applied.outcome == Outcome::PaymentRecorded;
             let event = &planned.event;
             let (source, id, kind) = (&event.key.source, &event.key.id, &event.event_type);
             let (state, outcome) = (applied.state, applied.outcome);
-            match state {
-                EventState::Failed => tracing::warn!(
+            match outcome {
+                Outcome::Failed(_) => tracing::warn!(
                     event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
                     "{source} {kind} {id} failed; see `hookmirror events show {source}/{id}`"
                 ),
-                EventState::Waiting => tracing::warn!(
+                Outcome::Retrying { at, .. } => tracing::warn!(
+                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
+                    next_attempt_at = %at,
+                    "{source} {kind} {id} failed and is tried again at {at}; see \
+                     `hookmirror events show {source}/{id}`"
+                ),
+                Outcome::PaymentUnattributed => tracing::warn!(
                     event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
                     "{source} {kind} {id} is recorded, but belongs to no known user yet"
                 ),
@@ -158,11 +145,13 @@ impl Worker {
                 ),
             }
         }
-        if payments
-            || applied
-                .iter()
-                .any(|applied| applied.outcome == Outcome::UserMirrored)
-        {
+        let written = |applied: &Applied| {
+            matches!(
+                applied.outcome,
+                Outcome::PaymentRecorded | Outcome::UserMirrored
+            )
+        };
+        if applied.iter().any(written) {
             self.outbox_bell.notify_one();
         }
     }

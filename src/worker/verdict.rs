@@ -10,21 +10,7 @@ use crate::model::source::Sources;
 /// Asks the handlers of the event's provider. A handler that panics fails this event alone.
 pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
     let Some(provider) = sources.provider_of(&event.key.source) else {
-        let failure = Failure::new(
-            "source_unknown",
-            event.key.source.as_str(),
-            &event.event_type,
-            format!(
-                "no source named {} is configured: configure it again and let the provider send the event again",
-                event.key.source
-            ),
-        );
-        return Planned {
-            subject: None,
-            keep_payload: true,
-            decision: Decision::Fail(failure),
-            event,
-        };
+        return source_unknown(event);
     };
     // Handlers are pure: there is no state that a panic could leave half-changed.
     let plan = catch_unwind(AssertUnwindSafe(|| handlers::plan(provider, &event)));
@@ -40,7 +26,7 @@ pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
         },
         Err(_) => Planned {
             subject: None,
-            keep_payload: true,
+            keep_payload: handlers::keeps_payload(&event.event_type),
             decision: Decision::Fail(Failure::new(
                 "handler_panicked",
                 provider.as_str(),
@@ -49,5 +35,31 @@ pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
             )),
             event,
         },
+    }
+}
+
+/// Ingress of another process accepts the source: settings reach processes one after the other.
+fn source_unknown(event: Event) -> Planned {
+    let source = &event.key.source;
+    let failure = Failure::new(
+        "source_unknown",
+        source.as_str(),
+        &event.event_type,
+        format!(
+            "no source named {source} is configured for this worker: configure it before the last \
+             attempt, or let the provider send the event again after it"
+        ),
+    );
+    let keep_payload = handlers::keeps_payload(&event.event_type);
+    Planned {
+        subject: None,
+        keep_payload,
+        // Another attempt needs the body.
+        decision: if keep_payload {
+            Decision::Retry(failure)
+        } else {
+            Decision::Fail(failure)
+        },
+        event,
     }
 }

@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outbox",
             "provider",
             "queue",
+            "scheduler",
             "sender",
             "shutdown",
             "store",
@@ -54,6 +55,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("provider", &["model"]),
     ("queue", &["model"]),
+    (
+        "scheduler",
+        &["backoff", "clock", "error_chain", "model", "queue", "store"],
+    ),
     (
         "sender",
         &["clock", "error_chain", "http_client", "model", "provider"],

@@ -19,6 +19,7 @@ mod model;
 mod outbox;
 mod provider;
 mod queue;
+mod scheduler;
 mod sender;
 mod shutdown;
 mod store;

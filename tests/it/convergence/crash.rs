@@ -12,17 +12,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::stand_in_clerk::merged;
-use hookmirror::model::changes::{Applied, Planned};
-use hookmirror::model::event::{Event, EventKey};
-use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
-use hookmirror::model::retry::RetryLease;
-use hookmirror::model::time::Timestamp;
+use hookmirror::model::event::Event;
 use hookmirror::model::user::UserId;
-use hookmirror::queue::{Batch, ConsumeError, Consumer, Delivery};
-use hookmirror::store::{Store, StoreError};
+use hookmirror::queue::{
+    Batch, Confirmed, ConsumeError, Consumer, Delivery, PublishError, Publisher, Readiness,
+};
+use hookmirror::store::StoreError;
 use serde_json::Value;
 use tokio::sync::Notify;
+
+use crate::support::faulty_store::{Around, StoreCall};
 
 /// Where in a call the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -283,95 +282,39 @@ impl ClerkApi for CrashingClerk {
     }
 }
 
-/// The real store; the calls that change something may be the last.
+/// The calls of the real store that change something may be the last.
+impl Around for Arc<CrashPlan> {
+    async fn around_call<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match call {
+            StoreCall::Ping | StoreCall::Other => work.await,
+            _ => self.in_store(work).await,
+        }
+    }
+}
+
+/// The same queue, for whoever publishes.
 #[derive(Debug)]
-pub(super) struct CrashingStore {
-    pub(super) store: Arc<dyn Store>,
+pub(super) struct CrashingPublisher {
+    pub(super) queue: Arc<MemoryQueue>,
     pub(super) plan: Arc<CrashPlan>,
 }
 
 #[async_trait]
-impl Store for CrashingStore {
-    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
-        self.plan.in_store(self.store.apply(batch, now)).await
-    }
-
-    async fn lease_retries(
-        &self,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<RetryLease>, StoreError> {
-        self.store.lease_retries(limit, now, until).await
-    }
-
-    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
-        self.store.retries_queued(leases).await
-    }
-
-    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_retry_due().await
-    }
-
-    async fn lease_outbox(
-        &self,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<OutboxLease>, StoreError> {
+impl Publisher for CrashingPublisher {
+    async fn publish(&self, event: Event) -> Result<Confirmed, PublishError> {
         self.plan
-            .in_store(self.store.lease_outbox(limit, now, until))
+            .around(async {
+                self.queue.messages.lock().unwrap().waiting.push(event);
+                Ok(Confirmed::by_stable_storage())
+            })
             .await
     }
 
-    async fn settle_outbox(
-        &self,
-        lease: &OutboxLease,
-        outcome: &DeliveryOutcome,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.plan
-            .in_store(self.store.settle_outbox(lease, outcome, now))
-            .await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        self.store.list_events(filter, limit).await
-    }
-
-    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
-        self.store.find_event(key).await
-    }
-
-    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
-        self.store.count_events(queued).await
-    }
-
-    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
-        self.store.find_user(id).await
-    }
-
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.next_outbox_due().await
-    }
-
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.store.undelivered(limit).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
-
-    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        self.store.migrate().await
-    }
-
-    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        self.store.pending_migrations().await
+    async fn ready(&self) -> Result<Readiness, PublishError> {
+        Ok(Readiness::Ready)
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! A case is a small world (`history`): users with their states and deletions, checkouts with what
 //! Stripe tells of them, events that nobody can use. Its events are delivered in any order, some
-//! several times, in batches of any size, to the real worker, store and dispatcher (`pipeline`), and
-//! any call at a seam may be the last thing a process does, before or after it took effect
-//! (`crash`). What must come of it is computed from the world by a model so simple that it can be
-//! read (`reference`).
+//! several times, in batches of any size, to the real worker, store, scheduler and dispatcher
+//! (`pipeline`). The workers may learn of Stripe only after some batches: until then its events are
+//! tried again. And any call at a seam may be the last thing a process does, before or after it took
+//! effect (`crash`). What must come of it is computed from the world by a model so simple that it can
+//! be read (`reference`); every event must end in the state that it says.
 //!
 //! 10,000 cases in an ordinary run. `CONVERGENCE_CASES=1000000` runs more.
 

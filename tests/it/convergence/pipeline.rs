@@ -1,4 +1,4 @@
-//! The real worker, store and dispatcher, driven through a schedule of deliveries and crashes.
+//! The real worker, store, scheduler and dispatcher, driven through a schedule of deliveries and crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
 use hookmirror::model::event::Event;
-use hookmirror::model::source::Sources;
+use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::time::Timestamp;
 use hookmirror::outbox::Dispatcher;
+use hookmirror::scheduler::Scheduler;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::worker::Worker;
@@ -24,10 +25,11 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::crash::{
-    CrashPlan, CrashingClerk, CrashingConsumer, CrashingStore, FakeClerk, MemoryQueue, When,
+    CrashPlan, CrashingClerk, CrashingConsumer, CrashingPublisher, FakeClerk, MemoryQueue, When,
 };
 use super::history::{RECEIVED_AT, World, user_id};
 use super::reference::Mirror;
+use crate::support::faulty_store::FaultyStore;
 
 /// How the events of a world arrive, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
@@ -43,6 +45,10 @@ pub(super) struct Schedule {
     stalls: BTreeSet<(usize, When)>,
     /// Whether stalled calls go on before the outbox is worked again, over and over.
     go_on: Vec<bool>,
+    /// After so many batches the workers know of Stripe.
+    stripe_known_after: usize,
+    /// After which batches the time of the next attempt comes, over and over.
+    retries_after: Vec<bool>,
 }
 
 /// Any schedule for so many events.
@@ -56,6 +62,8 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
     });
     let when = prop_oneof![Just(When::Before), Just(When::After)];
     let crash = (0..24_usize, when.clone());
+    // Fewer than an event has attempts: a batch makes one at most.
+    let stripe_known_after = prop_oneof![2 => Just(0), 1 => 1..8_usize];
     let stall = (0..6_usize, when);
     (
         deliveries,
@@ -64,15 +72,28 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
         prop::collection::btree_set(crash, 0..4),
         prop::collection::btree_set(stall, 0..3),
         prop::collection::vec(any::<bool>(), 1..4),
+        stripe_known_after,
+        prop::collection::vec(any::<bool>(), 1..4),
     )
         .prop_map(
-            |(deliveries, batches, outbox_after, crashes, stalls, go_on)| Schedule {
+            |(
                 deliveries,
                 batches,
                 outbox_after,
                 crashes,
                 stalls,
                 go_on,
+                stripe_known_after,
+                retries_after,
+            )| Schedule {
+                deliveries,
+                batches,
+                outbox_after,
+                crashes,
+                stalls,
+                go_on,
+                stripe_known_after,
+                retries_after,
             },
         )
 }
@@ -143,9 +164,9 @@ impl Pipeline {
         let clerk = FakeClerk::knowing(known);
         let clock = Arc::new(Hand(AtomicI64::new(RECEIVED_AT.as_millis())));
         let roles = Roles {
-            store: Arc::new(CrashingStore {
-                store: Arc::clone(&self.store) as Arc<dyn Store>,
-                plan: Arc::clone(&plan),
+            store: Arc::new(FaultyStore {
+                inner: Arc::clone(&self.store) as Arc<dyn Store>,
+                faults: Arc::clone(&plan),
             }),
             queue: Arc::clone(&queue),
             clerk: Arc::clone(&clerk),
@@ -155,23 +176,38 @@ impl Pipeline {
 
         let mut outbox_after = schedule.outbox_after.iter().cycle();
         let mut go_on = schedule.go_on.iter().cycle();
+        let mut retries_after = schedule.retries_after.iter().cycle();
         let mut stalled: Vec<Delivering> = Vec::new();
-        while !queue.is_empty() {
-            roles.work_one_batch().await;
-            if outbox_after.next() == Some(&true) {
-                if go_on.next() == Some(&true) {
-                    roles.finish(&mut stalled).await;
+        let mut worked = 0;
+        loop {
+            while !queue.is_empty() {
+                roles
+                    .work_one_batch(worked >= schedule.stripe_known_after)
+                    .await;
+                worked += 1;
+                if retries_after.next() == Some(&true) {
+                    let due = self.store.next_retry_due().await.unwrap();
+                    roles.go_on_until(due, &mut stalled).await;
+                    roles.queue_what_is_due().await;
                 }
-                stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
+                if outbox_after.next() == Some(&true) {
+                    if go_on.next() == Some(&true) {
+                        roles.finish(&mut stalled).await;
+                    }
+                    stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
+                }
             }
-        }
-        // No call to Clerk outlasts its lease, so they end before the clock goes on.
-        roles.finish(&mut stalled).await;
-        while let Some(due) = self.store.next_outbox_due().await.unwrap() {
-            roles.clock.0.fetch_max(due.as_millis(), Ordering::Relaxed);
+            let retry = self.store.next_retry_due().await.unwrap();
+            let delivery = self.store.next_outbox_due().await.unwrap();
+            let Some(due) = retry.into_iter().chain(delivery).min() else {
+                break;
+            };
+            roles.go_on_until(Some(due), &mut stalled).await;
+            roles.queue_what_is_due().await;
             stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
             roles.finish(&mut stalled).await;
         }
+        roles.finish(&mut stalled).await;
         self.read(&clerk).await
     }
 
@@ -233,7 +269,7 @@ impl Pipeline {
 
 /// Everything of which a role is built anew after each crash.
 struct Roles {
-    store: Arc<CrashingStore>,
+    store: Arc<FaultyStore<Arc<CrashPlan>>>,
     queue: Arc<MemoryQueue>,
     clerk: Arc<FakeClerk>,
     clock: Arc<Hand>,
@@ -248,22 +284,54 @@ const BACKOFF: Backoff = Backoff {
 
 impl Roles {
     /// A crash drops the worker and what it holds.
-    async fn work_one_batch(&self) {
+    async fn work_one_batch(&self, stripe_is_known: bool) {
+        let known = |provider: &Provider| stripe_is_known || *provider != Provider::Stripe;
         let mut worker = Worker {
             consumer: Box::new(CrashingConsumer {
                 queue: Arc::clone(&self.queue),
                 plan: Arc::clone(&self.plan),
             }),
             store: Arc::clone(&self.store) as Arc<dyn Store>,
-            sources: Sources::default(),
+            sources: Provider::ALL
+                .into_iter()
+                .filter(known)
+                .map(Source::from)
+                .collect::<Sources>(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             outbox_bell: Arc::new(Notify::new()),
             backoff: BACKOFF,
         };
         let work = async {
             let batch = worker.take().await.unwrap();
-            worker.process(batch).await.unwrap();
+            let never = CancellationToken::new();
+            worker.process(batch, &never).await.unwrap();
         };
+        tokio::select! {
+            () = work => {}
+            () = self.plan.crashed() => {}
+        }
+    }
+
+    /// Lets this time come. No call to Clerk outlasts its lease, so they end before the clock goes on.
+    async fn go_on_until(&self, due: Option<Timestamp>, stalled: &mut Vec<Delivering>) {
+        if let Some(due) = due {
+            self.finish(stalled).await;
+            self.clock.0.fetch_max(due.as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// A crash drops the scheduler; its leases run out by themselves.
+    async fn queue_what_is_due(&self) {
+        let scheduler = Scheduler {
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            publisher: Arc::new(CrashingPublisher {
+                queue: Arc::clone(&self.queue),
+                plan: Arc::clone(&self.plan),
+            }),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            backoff: BACKOFF,
+        };
+        let work = async { while scheduler.round().await.unwrap().queued > 0 {} };
         tokio::select! {
             () = work => {}
             () = self.plan.crashed() => {}

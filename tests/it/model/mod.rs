@@ -9,6 +9,7 @@ use proptest::sample::select;
 
 mod checkout;
 mod entitlement;
+mod retry;
 mod revision;
 
 const STATUSES: [SessionStatus; 2] = [SessionStatus::Expired, SessionStatus::Complete];

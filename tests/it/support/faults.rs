@@ -5,22 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hookmirror::model::changes::{Applied, Planned};
-use hookmirror::model::event::EventKey;
-use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
-use hookmirror::model::retry::RetryLease;
-use hookmirror::model::time::Timestamp;
-use hookmirror::model::user::UserId;
 use hookmirror::queue::{Batch, ConsumeError, Consumer, Delivery};
-use hookmirror::store::{Store, StoreError};
+use hookmirror::store::StoreError;
 use tokio::sync::watch;
+
+pub(crate) use super::faulty_store::FaultyStore;
+use super::faulty_store::{Around, StoreCall};
 
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
     Apply,
     Ping,
+    LeaseRetries,
+    RetriesQueued,
     Lease,
     Settle,
     Take,
@@ -86,7 +84,7 @@ impl Faults {
     }
 
     /// Calls of one kind are expected one at a time; that is how the program makes them.
-    async fn around<T, E>(
+    pub(crate) async fn around<T, E>(
         &self,
         call: Call,
         work: impl Future<Output = Result<T, E>>,
@@ -109,13 +107,6 @@ impl Faults {
     }
 }
 
-/// A store with faults.
-#[derive(Debug)]
-pub(crate) struct FaultyStore {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) faults: Arc<Faults>,
-}
-
 fn store_fault(source: io::Error) -> StoreError {
     StoreError::Unavailable {
         action: "do as it was told",
@@ -123,89 +114,22 @@ fn store_fault(source: io::Error) -> StoreError {
     }
 }
 
-#[async_trait]
-impl Store for FaultyStore {
-    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
-        let work = self.inner.apply(batch, now);
-        self.faults.around(Call::Apply, work, store_fault).await
-    }
-
-    async fn list_events(
+impl Around for Arc<Faults> {
+    async fn around_call<T: Send>(
         &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        self.inner.list_events(filter, limit).await
-    }
-
-    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
-        self.inner.find_event(key).await
-    }
-
-    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
-        self.inner.count_events(queued).await
-    }
-
-    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
-        self.inner.find_user(id).await
-    }
-
-    async fn lease_retries(
-        &self,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<RetryLease>, StoreError> {
-        self.inner.lease_retries(limit, now, until).await
-    }
-
-    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
-        self.inner.retries_queued(leases).await
-    }
-
-    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_retry_due().await
-    }
-
-    async fn lease_outbox(
-        &self,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<OutboxLease>, StoreError> {
-        let work = self.inner.lease_outbox(limit, now, until);
-        self.faults.around(Call::Lease, work, store_fault).await
-    }
-
-    async fn settle_outbox(
-        &self,
-        lease: &OutboxLease,
-        outcome: &DeliveryOutcome,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let work = self.inner.settle_outbox(lease, outcome, now);
-        self.faults.around(Call::Settle, work, store_fault).await
-    }
-
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_outbox_due().await
-    }
-
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.inner.undelivered(limit).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        let work = self.inner.ping();
-        self.faults.around(Call::Ping, work, store_fault).await
-    }
-
-    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.migrate().await
-    }
-
-    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        self.inner.pending_migrations().await
+        call: StoreCall<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let call = match call {
+            StoreCall::Apply(_) => Call::Apply,
+            StoreCall::LeaseRetries => Call::LeaseRetries,
+            StoreCall::RetriesQueued => Call::RetriesQueued,
+            StoreCall::LeaseOutbox => Call::Lease,
+            StoreCall::SettleOutbox => Call::Settle,
+            StoreCall::Ping => Call::Ping,
+            StoreCall::Other => return work.await,
+        };
+        self.around(call, work, store_fault).await
     }
 }
 
@@ -216,7 +140,7 @@ pub(crate) struct FaultyConsumer {
     pub(crate) faults: Arc<Faults>,
 }
 
-fn queue_fault(source: io::Error) -> ConsumeError {
+pub(crate) fn queue_fault(source: io::Error) -> ConsumeError {
     ConsumeError(source.into())
 }
 

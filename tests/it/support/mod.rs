@@ -1,11 +1,14 @@
 //! What tests share: fakes for the seams, real servers, faults for the real things, and what events
 //! ask for.
 
+pub(crate) mod abort;
 pub(crate) mod clerk;
 pub(crate) mod clock;
 pub(crate) mod database;
+pub(crate) mod dead_letters;
 pub(crate) mod directory;
 pub(crate) mod faults;
+pub(crate) mod faulty_store;
 pub(crate) mod given;
 pub(crate) mod postgres;
 pub(crate) mod publisher;

@@ -1,0 +1,158 @@
+//! From the ledger back onto the queue: events whose next attempt is due.
+//!
+//! Actors: the [`Store`] knows what is due and leases it, the [`Scheduler`] publishes it with the
+//! [`Publisher`] that ingress uses, and reports what the queue has confirmed.
+//!
+//! Guaranteed: an event goes back when it is due, not earlier, and only one of any number of
+//! schedulers puts it there. It counts as queued only after the queue has confirmed it; what was not
+//! confirmed falls due again when its lease runs out. While the queue or the database is away nobody
+//! is charged an attempt. NOT guaranteed: that it is published only once. A crash between the confirm
+//! and its record publishes it again, which is harmless, as applying it twice changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::{Backoff, Outage};
+use crate::clock::Clock;
+use crate::error_chain::ErrorChain;
+use crate::model::retry::RetryLease;
+use crate::model::time::Timestamp;
+use crate::queue::{PublishError, Publisher};
+use crate::store::{Store, StoreError};
+
+/// How many events one round leases. All of them wait for their confirm at once.
+const ROUND: u32 = 64;
+/// How long a lease lasts. Shorter than any wait before a third attempt: the end of a lease is never
+/// the time of an attempt that was planned while it lasted.
+const LEASE: Duration = Duration::from_secs(30);
+/// How long the queue may take to confirm. Much shorter than the lease, so that what was confirmed is
+/// reported under it.
+const CONFIRM: Duration = Duration::from_secs(5);
+/// How long an idle scheduler sleeps at most: a worker elsewhere may have planned an attempt.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long it sleeps at least. What is due may be held by another scheduler's transaction.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Puts events that are due back onto the queue.
+#[derive(Debug)]
+pub struct Scheduler {
+    /// Who knows what is due.
+    pub store: Arc<dyn Store>,
+    /// Where it goes.
+    pub publisher: Arc<dyn Publisher>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How long to wait while an engine is away.
+    pub backoff: Backoff,
+}
+
+/// What one round came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Events that are back on the queue, and recorded as such.
+    pub queued: usize,
+}
+
+/// Why a round was not finished. What it leased and did not report falls due again.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// The database is away.
+    #[error("the scheduler cannot use the database")]
+    Store(#[source] StoreError),
+    /// The queue is away.
+    #[error("the scheduler cannot use the queue")]
+    Queue(#[source] PublishError),
+    /// The queue is there and says nothing.
+    #[error("the queue confirmed nothing within {} seconds", CONFIRM.as_secs())]
+    Unconfirmed,
+}
+
+impl Scheduler {
+    /// Works until `stop`, finishing the round in hand.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut outage = Outage::new(self.backoff);
+        while !stop.is_cancelled() {
+            let pause = match self.round().await {
+                Ok(round) => {
+                    if outage.end() {
+                        tracing::info!("events that are due go back onto the queue again");
+                    }
+                    if round.queued > 0 {
+                        continue;
+                    }
+                    self.until_next_due().await
+                }
+                Err(error) => {
+                    let wait = outage.failed();
+                    if outage.has_just_begun() {
+                        tracing::error!(
+                            error = %ErrorChain(&error),
+                            "events that are due have to wait; they stay in the ledger"
+                        );
+                    }
+                    wait
+                }
+            };
+            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+    }
+
+    /// Leases what is due, publishes it, and reports what was confirmed.
+    ///
+    /// # Errors
+    ///
+    /// When the database or the queue is away. What was confirmed nevertheless is reported.
+    pub async fn round(&self) -> Result<Round, SchedulerError> {
+        let now = self.clock.now();
+        let leases = self
+            .store
+            .lease_retries(ROUND, now, now.plus(LEASE))
+            .await
+            .map_err(SchedulerError::Store)?;
+        let published = join_all(leases.into_iter().map(|lease| self.publish(lease))).await;
+        let mut confirmed = Vec::with_capacity(published.len());
+        let mut failure = Ok(());
+        for result in published {
+            match result {
+                Ok(lease) => confirmed.push(lease),
+                Err(error) => failure = Err(error),
+            }
+        }
+        if !confirmed.is_empty() {
+            self.store
+                .retries_queued(&confirmed)
+                .await
+                .map_err(SchedulerError::Store)?;
+        }
+        for lease in &confirmed {
+            let key = &lease.event.key;
+            tracing::info!(
+                event.source = %key.source, event.id = %key.id,
+                event.r#type = %lease.event.event_type,
+                "{key} is back on the queue for another attempt"
+            );
+        }
+        failure.map(|()| Round {
+            queued: confirmed.len(),
+        })
+    }
+
+    async fn publish(&self, lease: RetryLease) -> Result<RetryLease, SchedulerError> {
+        let publishing = self.publisher.publish(lease.event.clone());
+        match tokio::time::timeout(CONFIRM, publishing).await {
+            Ok(Ok(_confirmed)) => Ok(lease),
+            Ok(Err(error)) => Err(SchedulerError::Queue(error)),
+            Err(_) => Err(SchedulerError::Unconfirmed),
+        }
+    }
+
+    async fn until_next_due(&self) -> Duration {
+        // A database that is away says so in the next round.
+        let due: Option<Timestamp> = self.store.next_retry_due().await.unwrap_or_default();
+        due.map_or(IDLE, |due| due.since(self.clock.now()))
+            .clamp(SHORTEST, IDLE)
+    }
+}

@@ -1,0 +1,145 @@
+//! A real store, with something around its calls. The one place that repeats the plain delegation.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hookmirror::model::changes::{Applied, Planned};
+use hookmirror::model::event::EventKey;
+use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use hookmirror::model::retry::RetryLease;
+use hookmirror::model::time::Timestamp;
+use hookmirror::model::user::UserId;
+use hookmirror::store::{Store, StoreError};
+
+use super::faults::Faults;
+
+/// A call of the store, as far as anybody wants to tell it from others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StoreCall<'a> {
+    Apply(&'a [Planned]),
+    LeaseRetries,
+    RetriesQueued,
+    LeaseOutbox,
+    SettleOutbox,
+    Ping,
+    /// Only reads, or only sets up.
+    Other,
+}
+
+/// What happens around the calls of a store.
+pub(crate) trait Around: Debug + Send + Sync {
+    /// Does the work of a call, or does not, and answers for it.
+    fn around_call<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+/// See the module. By itself it fails when a test wants it to.
+#[derive(Debug)]
+pub(crate) struct FaultyStore<F = Arc<Faults>> {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) faults: F,
+}
+
+#[async_trait]
+impl<F: Around> Store for FaultyStore<F> {
+    async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
+        let work = self.inner.apply(batch, now);
+        self.faults.around_call(StoreCall::Apply(batch), work).await
+    }
+
+    async fn list_events(
+        &self,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        let work = self.inner.list_events(filter, limit);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
+        let work = self.inner.find_event(key);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
+        let work = self.inner.count_events(queued);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
+        let work = self.inner.find_user(id);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn lease_retries(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<RetryLease>, StoreError> {
+        let work = self.inner.lease_retries(limit, now, until);
+        self.faults.around_call(StoreCall::LeaseRetries, work).await
+    }
+
+    async fn retries_queued(&self, leases: &[RetryLease]) -> Result<(), StoreError> {
+        let work = self.inner.retries_queued(leases);
+        self.faults
+            .around_call(StoreCall::RetriesQueued, work)
+            .await
+    }
+
+    async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_retry_due();
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn lease_outbox(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<OutboxLease>, StoreError> {
+        let work = self.inner.lease_outbox(limit, now, until);
+        self.faults.around_call(StoreCall::LeaseOutbox, work).await
+    }
+
+    async fn settle_outbox(
+        &self,
+        lease: &OutboxLease,
+        outcome: &DeliveryOutcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.settle_outbox(lease, outcome, now);
+        self.faults.around_call(StoreCall::SettleOutbox, work).await
+    }
+
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_outbox_due();
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        let work = self.inner.undelivered(limit);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let work = self.inner.ping();
+        self.faults.around_call(StoreCall::Ping, work).await
+    }
+
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let work = self.inner.migrate();
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let work = self.inner.pending_migrations();
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+}
