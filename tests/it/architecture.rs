@@ -53,7 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["model"]),
-    ("queue", &["model"]),
+    ("queue", &["backoff", "error_chain", "model"]),
     (
         "sender",
         &["clock", "error_chain", "http_client", "model", "provider"],
@@ -78,6 +78,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Libraries that only some places may name: by path prefix below `src/`.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "queue/embedded/"]),
+    ("lapin", &["queue/rabbitmq/"]),
     ("axum", &["ingress/", "cli/demo/stand_in_clerk.rs"]),
     ("hyper", &["ingress/"]),
     ("hyper_util", &["ingress/"]),

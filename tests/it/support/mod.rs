@@ -7,3 +7,4 @@ pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod given;
 pub(crate) mod publisher;
+pub(crate) mod rabbitmq;
