@@ -54,7 +54,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["model"]),
-    ("queue", &["model"]),
+    ("queue", &["backoff", "error_chain", "model"]),
     (
         "scheduler",
         &["backoff", "clock", "error_chain", "model", "queue", "store"],
@@ -83,6 +83,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Libraries that only some places may name: by path prefix below `src/`.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "queue/embedded/"]),
+    ("lapin", &["queue/rabbitmq/"]),
     ("axum", &["ingress/", "cli/demo/stand_in_clerk.rs"]),
     ("hyper", &["ingress/"]),
     ("hyper_util", &["ingress/"]),

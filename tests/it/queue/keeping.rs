@@ -4,7 +4,7 @@ use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
 
-use super::{Engine, assert_empty, drain, event, publish, take};
+use super::{Engine, assert_empty, drain, event, publish, take, take_together};
 
 pub(super) async fn every_field_and_byte_is_preserved<E: Engine>(engine: E) {
     let bodies: [Vec<u8>; 4] = [
@@ -33,7 +33,7 @@ pub(super) async fn every_field_and_byte_is_preserved<E: Engine>(engine: E) {
     }
     drop(publisher);
     let engine = engine.reopened().await;
-    let batch = take(&mut *engine.consumer().await, 10).await;
+    let batch = take_together(&mut *engine.consumer().await, events.len()).await;
     assert!(batch.events == events, "an event changed on the way");
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn confirmed_events_survive_reopening<E: Engine>(engine: E) {
 pub(super) async fn acknowledged_events_are_gone_for_good<E: Engine>(engine: E) {
     publish(&*engine.publisher().await, 0..5).await;
     let mut consumer = engine.consumer().await;
-    let batch = take(&mut *consumer, 3).await;
+    let batch = take_together(&mut *consumer, 3).await;
     batch.delivery.ack().await.unwrap();
     drop(consumer);
 

@@ -15,6 +15,7 @@ use crate::support::given;
 mod embedded;
 mod handing_out;
 mod keeping;
+mod rabbitmq;
 
 /// A queue of its own for each test.
 trait Engine: Sized {
@@ -84,6 +85,23 @@ async fn take(consumer: &mut dyn Consumer, max: usize) -> Batch {
     batch
 }
 
+/// Takes exactly so many events at once. An engine that fetches them one by one may have fewer ready
+/// at first.
+async fn take_together(consumer: &mut dyn Consumer, count: usize) -> Batch {
+    let taking = async {
+        loop {
+            let batch = take(consumer, count).await;
+            if batch.events.len() == count {
+                return batch;
+            }
+            batch.delivery.give_back();
+            tokio::task::yield_now().await;
+        }
+    };
+    let taken = tokio::time::timeout(PATIENCE, taking).await;
+    taken.expect("so many events are ready")
+}
+
 /// Numbers of the events in a batch.
 fn numbers(batch: &Batch) -> Vec<u32> {
     batch.events.iter().map(number).collect()
@@ -119,4 +137,8 @@ fn set(numbers: impl IntoIterator<Item = u32>) -> BTreeSet<u32> {
 
 mod on_embedded {
     every_behaviour!(crate::queue::embedded::Embedded);
+}
+
+mod on_rabbitmq {
+    every_behaviour!(crate::queue::rabbitmq::Shared);
 }

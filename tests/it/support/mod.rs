@@ -12,4 +12,5 @@ pub(crate) mod faulty_store;
 pub(crate) mod given;
 pub(crate) mod postgres;
 pub(crate) mod publisher;
+pub(crate) mod rabbitmq;
 pub(crate) mod server;
