@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
@@ -323,7 +324,15 @@ impl Store for PostgresStore {
         migrate::postgres()
             .run_direct(None, &mut *transaction, false)
             .await
-            .map_err(|error| StoreError::Schema(error.into()))?;
+            .map_err(|error| match error {
+                // The wire broke: nothing is wrong with the schema.
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+                    if error.as_database_error().is_none() =>
+                {
+                    unavailable("apply its migrations")(error)
+                }
+                error => StoreError::Schema(error.into()),
+            })?;
         transaction
             .commit()
             .await

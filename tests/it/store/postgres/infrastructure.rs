@@ -7,6 +7,9 @@ use hookmirror::store::postgres::PostgresStore;
 use hookmirror::store::{Store, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::{assert_unavailable, execute, texts};
 use crate::store::{apply, everything};
@@ -22,12 +25,11 @@ fn told(error: &StoreError) -> String {
 }
 
 /// Waits until so many wait for a lock.
-async fn until_waiting(postgres: &Postgres, calls: usize) {
-    let mut watcher = PgConnection::connect(&postgres.url("postgres"))
-        .await
-        .unwrap();
+async fn until_waiting(url: &str, calls: usize) {
+    let mut watcher = PgConnection::connect(url).await.unwrap();
     let begun = Instant::now();
-    let waiting = "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let waiting = "SELECT query FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while texts(&mut watcher, waiting).await.len() < calls {
         assert!(begun.elapsed() < PATIENCE, "they do not wait");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -84,7 +86,7 @@ async fn a_server_that_is_killed_keeps_all_or_nothing_and_is_used_again() {
         let (store, batch) = (Arc::clone(&store), batch.clone());
         tokio::spawn(async move { store.apply(&batch, at(0)).await })
     };
-    until_waiting(&postgres, 1).await;
+    until_waiting(&postgres.url("postgres"), 1).await;
     postgres.kill();
     assert_unavailable(&applying.await.unwrap().unwrap_err());
     let error = store.ping().await.unwrap_err();
@@ -113,16 +115,46 @@ async fn a_server_that_hangs_is_waited_for_in_bounded_time() {
     store.ping().await.unwrap();
 }
 
+/// A wire to the server that can go silent: who is on it stays connected and hears nothing more. Who
+/// comes later has a wire that works.
+struct Wire {
+    url: String,
+    silent: watch::Sender<()>,
+}
+
+impl Wire {
+    async fn to(database: &TestDatabase) -> Self {
+        let (before, name) = database.url.rsplit_once('/').unwrap();
+        let server = before.rsplit('@').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let silent = watch::Sender::new(());
+        let signal = silent.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = TcpStream::connect(&server).await.unwrap();
+                let mut silent = signal.subscribe();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = silent.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        let url = format!("postgres://postgres@127.0.0.1:{port}/{name}");
+        Self { url, silent }
+    }
+}
+
 #[tokio::test]
 async fn a_call_on_a_wire_gone_silent_ends_and_gives_its_connection_up() {
-    let postgres = Postgres::start().await;
-    let store = Arc::new(PostgresStore::connect(&postgres.url("postgres")).unwrap());
-    store.migrate().await.unwrap();
-    let mut stranger = PgConnection::connect(&postgres.url("postgres"))
-        .await
-        .unwrap();
+    let database = TestDatabase::migrated().await;
+    let wire = Wire::to(&database).await;
+    let store = Arc::new(PostgresStore::connect(&wire.url).unwrap());
+    let mut stranger = database.stranger().await;
     execute(&mut stranger, "BEGIN; LOCK TABLE events IN EXCLUSIVE MODE").await;
-    // As many as there are connections: what they hold must come back.
+    // As many as there are connections: the store must get every one of them back.
     let calls: Vec<_> = (0..8)
         .map(|number| {
             let store = Arc::clone(&store);
@@ -130,13 +162,12 @@ async fn a_call_on_a_wire_gone_silent_ends_and_gives_its_connection_up() {
             tokio::spawn(async move { store.apply(&batch, at(0)).await })
         })
         .collect();
-    until_waiting(&postgres, 8).await;
-    postgres.pause();
+    until_waiting(&database.url, 8).await;
+    wire.silent.send_replace(());
     for call in calls {
         let answer = tokio::time::timeout(PATIENCE, call).await.unwrap();
         assert_unavailable(&answer.unwrap().unwrap_err());
     }
-    postgres.resume();
     execute(&mut stranger, "ROLLBACK").await;
     let answer = tokio::time::timeout(PATIENCE, async {
         while store.ping().await.is_err() {}

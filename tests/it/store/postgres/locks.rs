@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{MIRRORED, execute, texts};
 use crate::store::{apply, outcomes, record_of, report, state_of};
 use crate::support::given::{
-    at, by_customer, delete, failing, mirror, record, retry, session, session_of, user,
+    at, by_customer, delete, failing, ignore, mirror, record, retry, session, session_of, user,
 };
 use crate::support::postgres::TestDatabase;
 
@@ -94,12 +94,15 @@ async fn a_mirrorer_who_comes_second_finds_the_user_gone() {
             let before = mirror("msg_0", user("user_a", 0, "Ann"));
             apply(&*scene.first, 0, &[before]).await;
         }
+        let paid = record("evt_1", session_of("cs_1", "user_a"));
+        apply(&*scene.first, 0, &[paid]).await;
         let gone = delete("msg_1", "user_a", 5);
         let seen = mirror("msg_2", user("user_a", 9, "Anna"));
         let expected = [Outcome::UserDeleted, Outcome::UserGone];
         assert_eq!(scene.meet(gone, seen).await, expected, "{known_before}");
         let found = report(&*scene.first, "user_a").await;
         assert_eq!((found.user, found.deleted_at), (None, Some(at(5))));
+        assert_eq!(found.outbox.unwrap().state, DeliveryState::UserGone);
         let summary = record_of(&*scene.first, "msg_2").await.summary;
         assert_eq!(summary.outcome, "user_gone");
     }
@@ -281,13 +284,59 @@ async fn an_event_that_two_workers_fail_at_once_has_two_attempts() {
 #[tokio::test]
 async fn an_event_that_one_worker_settles_stays_settled() {
     let mut scene = Scene::new().await;
-    let good = mirror("msg_1", user("user_a", 1, "Ann"));
-    scene.meet(good.clone(), retry("msg_1")).await;
+    // The first has written this event and waits for the next; the second waits for the first.
+    execute(
+        &mut scene.holder,
+        "BEGIN; INSERT INTO events (source, event_id, event_type, state, outcome, deliveries, \
+         attempts, received_at) VALUES ('clerk', 'msg_2', 'a.type', 'ignored', '', 1, 1, now())",
+    )
+    .await;
+    let first = {
+        let store = Arc::clone(&scene.first);
+        let batch = [
+            mirror("msg_1", user("user_a", 1, "Ann")),
+            ignore("msg_2", "a.type"),
+        ];
+        tokio::spawn(async move { outcomes(&*store, 10, &batch).await })
+    };
+    scene.until_waiting(1).await;
+    let second = applying(&scene.second, retry("msg_1"));
+    scene.until_waiting(2).await;
+    execute(&mut scene.holder, "ROLLBACK").await;
+    first.await.unwrap();
+    second.await.unwrap();
+
     let record = record_of(&*scene.first, "msg_1").await;
     assert_eq!(record.summary.state, EventState::Applied);
     assert_eq!(record.summary.outcome, "user_mirrored");
     assert_eq!((record.summary.deliveries, record.summary.attempts), (2, 1));
     assert_eq!(record.attempts, []);
+}
+
+#[tokio::test]
+async fn what_another_one_is_leasing_is_neither_leased_nor_waited_for() {
+    let mut scene = Scene::new().await;
+    let batch = [
+        retry("msg_1"),
+        retry("msg_2"),
+        record("evt_1", session_of("cs_1", "user_a")),
+        record("evt_2", session_of("cs_2", "user_b")),
+    ];
+    apply(&*scene.first, 0, &batch).await;
+    execute(
+        &mut scene.holder,
+        "BEGIN; SELECT 1 FROM events WHERE event_id = 'msg_1' FOR UPDATE; \
+         SELECT 1 FROM outbox WHERE user_id = 'user_a' FOR UPDATE",
+    )
+    .await;
+    let (now, until) = (at(1000), at(2000));
+    let retries = scene.first.lease_retries(10, now, until).await.unwrap();
+    let entries = scene.first.lease_outbox(10, now, until).await.unwrap();
+    scene.let_go().await;
+    assert_eq!(retries.len(), 1);
+    assert_eq!(retries[0].event.key.id.as_str(), "msg_2");
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].user_id.as_str(), "user_b");
 }
 
 #[tokio::test]
