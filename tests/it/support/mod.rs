@@ -6,5 +6,6 @@ pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod given;
+pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod rabbitmq;
