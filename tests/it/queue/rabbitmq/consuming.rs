@@ -38,21 +38,23 @@ async fn batches_acknowledged_out_of_order_take_nothing_else_along() {
     assert_empty(&*shared.publisher().await, &mut consumer).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn acknowledgements_at_once_do_not_trip_over_each_other() {
     let shared = Shared::fresh().await;
     let publisher = shared.publisher().await;
-    publish(&*publisher, 0..60).await;
     let mut consumer = shared.queue.consumer();
-    let all = take_together(&mut consumer, 60).await;
-    all.delivery.give_back();
-    let mut batches = Vec::new();
-    for _ in 0..20 {
-        batches.push(take_together(&mut consumer, 3).await.delivery);
-    }
-    let acks = batches.into_iter().rev().map(|delivery| delivery.ack());
-    for acknowledged in futures_util::future::join_all(acks).await {
-        acknowledged.unwrap();
+    for _ in 0..10 {
+        publish(&*publisher, 0..60).await;
+        let all = take_together(&mut consumer, 60).await;
+        all.delivery.give_back();
+        let mut batches = Vec::new();
+        for _ in 0..20 {
+            batches.push(take_together(&mut consumer, 3).await.delivery);
+        }
+        let acks = batches.into_iter().rev().map(|delivery| delivery.ack());
+        for acknowledged in futures_util::future::join_all(acks).await {
+            acknowledged.unwrap();
+        }
     }
     assert_empty(&*publisher, &mut consumer).await;
 }
