@@ -7,12 +7,16 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{LogFormat, LogSettings};
+
+/// The AMQP library logs a message that comes back as unroutable with its whole body.
+const LOGS_BODIES: &str = "lapin::returned_messages";
 
 /// Begins to log to standard error, for the rest of the process's life.
 ///
@@ -51,7 +55,8 @@ where
             .with_span_list(false)
             .boxed(),
     };
-    let filtered = lines.with_filter(settings.filter.clone());
+    let filter = settings.filter.clone();
+    let filtered = lines.with_filter(filter.with_target(LOGS_BODIES, LevelFilter::OFF));
     Box::new(tracing_subscriber::registry().with(filtered))
 }
 

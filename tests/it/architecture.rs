@@ -83,7 +83,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Libraries that only some places may name: by path prefix below `src/`.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "queue/embedded/"]),
-    ("lapin", &["queue/rabbitmq/"]),
+    ("lapin", &["queue/rabbitmq/", "telemetry.rs"]),
     ("axum", &["ingress/", "cli/demo/stand_in_clerk.rs"]),
     ("hyper", &["ingress/"]),
     ("hyper_util", &["ingress/"]),

@@ -36,6 +36,7 @@ fn logged(settings: &LogSettings, is_terminal: bool) -> String {
         tracing::warn!(target: "hookmirror::queue", waiting = 3, "queue is slow");
         tracing::info!(target: "hookmirror::worker", "applied");
         tracing::debug!(target: "hookmirror::worker", "details");
+        tracing::warn!(target: "lapin::returned_messages", message_body = "private", "returned");
     });
     let bytes = captured.0.lock().expect("no writer panics").clone();
     String::from_utf8(bytes).expect("log lines are text")
@@ -54,6 +55,15 @@ fn elsewhere_than_on_a_terminal_each_line_is_one_json_object() {
     assert_eq!(lines[0]["message"], "queue is slow");
     assert_eq!(lines[0]["waiting"], 3);
     assert!(lines[0]["timestamp"].is_string());
+}
+
+#[test]
+fn the_body_that_a_library_logs_is_not_logged_at_any_level() {
+    for level in ["warn", "trace"] {
+        let output = logged(&settings(&[("HOOKMIRROR_LOG", level)]), false);
+        assert!(output.contains("queue is slow"), "{output}");
+        assert!(!output.contains("private"), "{output}");
+    }
 }
 
 #[test]

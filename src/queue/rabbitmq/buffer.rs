@@ -144,6 +144,11 @@ impl<T: Clone> Buffer<T> {
         self.fresh.is_empty() && self.suspects.is_empty() && self.batches_out == 0
     }
 
+    /// Whether messages are in a taker's hands.
+    pub(super) fn is_out(&self) -> bool {
+        self.batches_out > 0
+    }
+
     /// Takes a message in, from the broker or from a taker.
     pub(super) fn put(&mut self, item: Item<T>) {
         if !item.is_suspect() {

@@ -224,7 +224,7 @@ impl<T: Clone + Send + 'static> Feeder<T> {
         };
         if end == End::Ended {
             // What is in somebody's hands can still be acknowledged.
-            while !self.intake.buffer().is_settled() && channel.status().connected() {
+            while self.intake.buffer().is_out() && channel.status().connected() {
                 tokio::select! {
                     () = self.intake.settled.notified() => {}
                     () = self.intake.closed.cancelled() => break,
@@ -252,18 +252,21 @@ impl<T: Clone + Send + 'static> Feeder<T> {
         session: &Session,
         look: &mut Interval,
     ) -> Result<Option<End>, RabbitError> {
-        while self.reading.cautious {
+        if !self.reading.cautious {
+            return Ok(None);
+        }
+        loop {
             let getting = async {
                 let queue = self.reading.queue.as_str().into();
                 let got = channel.basic_get(queue, BasicGetOptions::default()).await;
                 got.map_err(|source| self.failed(source))
             };
             let Some(message) = self.wire.within("hand out a message", getting).await? else {
-                break;
+                return Ok(None);
             };
             let suspect = self.arrive(message.delivery, session).await?;
             if suspect == Some(false) {
-                break;
+                return Ok(None);
             }
             while !self.intake.buffer().is_settled() {
                 tokio::select! {
@@ -280,7 +283,6 @@ impl<T: Clone + Send + 'static> Feeder<T> {
                 }
             }
         }
-        Ok(None)
     }
 
     /// As many as the prefetch allows.

@@ -196,12 +196,11 @@ impl Keeper {
             };
             failures += 1;
             report(&failure, wait, "a channel for publishing is replaced");
-            if let PublishFailure::Unroutable = failure {
-                let declaring = self.supervisor.topology.declare(&self.connection);
-                let wire = &self.supervisor.wire;
-                if let Err(error) = wire.within("declare the queues", declaring).await {
-                    return Some(error);
-                }
+            // Whatever it was, a missing exchange, queue or binding is the likeliest cause.
+            let declaring = self.supervisor.topology.declare(&self.connection);
+            let wire = &self.supervisor.wire;
+            if let Err(error) = wire.within("declare the queues", declaring).await {
+                return Some(error);
             }
             self.refuse(&failure, wait).await;
         }

@@ -11,6 +11,7 @@ pub(crate) mod faults;
 pub(crate) mod faulty_store;
 pub(crate) mod given;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod rabbitmq;
 pub(crate) mod server;

@@ -123,8 +123,14 @@ impl RabbitMq {
         self.url_of("guest:guest", "%2f")
     }
 
+    /// For another user, with the password, or another virtual host.
     pub(crate) fn url_of(&self, user: &str, vhost: &str) -> SecretString {
         format!("amqp://{user}@127.0.0.1:{}/{vhost}", self.port).into()
+    }
+
+    /// By way of a proxy.
+    pub(crate) fn url_through(&self, port: u16) -> SecretString {
+        format!("amqp://guest:guest@127.0.0.1:{port}/%2f").into()
     }
 
     /// Where it listens.
@@ -132,7 +138,15 @@ impl RabbitMq {
         ("127.0.0.1", self.port)
     }
 
-    /// `kill -9`.
+    /// Lets the broker write down which queues there are. This version does so seconds late, and a
+    /// queue that was declared just before a `kill -9` is lost with all that was confirmed; that is
+    /// nothing that a client could prevent, and not what tests are about.
+    pub(crate) async fn write_down_queues(&self) {
+        let call = "[dets:sync(Table) || Table <- dets:all()].";
+        self.control(&["eval", call]).await;
+    }
+
+    /// `kill -9`. See [`write_down_queues`](Self::write_down_queues).
     pub(crate) fn kill(&self) {
         self.signal("KILL");
         let gone = || TcpStream::connect(self.address()).is_err();
