@@ -52,6 +52,11 @@ impl SourceName {
         fits.then(|| Self(name.into()))
     }
 
+    /// What a message is filed under when nothing tells where it came from.
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

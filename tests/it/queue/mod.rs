@@ -12,9 +12,11 @@ use hookmirror::queue::{Batch, Consumer, Publisher};
 
 use crate::support::given;
 
+mod damage;
 mod embedded;
 mod handing_out;
 mod keeping;
+mod poison;
 
 /// A queue of its own for each test.
 trait Engine: Sized {
