@@ -8,7 +8,7 @@
 //! - NOT promised: that an event whose `publish` failed is absent. A failure means "not known to be
 //!   durable"; the provider's retry may make it a duplicate.
 //!
-//! Engines: [`embedded`], a SQLite file in the data directory.
+//! Engines: [`embedded`], a SQLite file in the data directory. [`spool`] puts one before another.
 
 use std::fmt::Debug;
 
@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use crate::model::event::Event;
 
 pub mod embedded;
+pub mod spool;
 
 /// Proof that an event is on stable storage. Ingress cannot build a 2xx without one.
 #[derive(Debug)]

@@ -53,7 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["model"]),
-    ("queue", &["model"]),
+    ("queue", &["backoff", "clock", "error_chain", "model"]),
     (
         "sender",
         &["clock", "error_chain", "http_client", "model", "provider"],

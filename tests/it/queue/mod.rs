@@ -17,6 +17,7 @@ mod embedded;
 mod handing_out;
 mod keeping;
 mod poison;
+mod spool;
 
 /// A queue of its own for each test.
 trait Engine: Sized {
