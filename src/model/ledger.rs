@@ -119,6 +119,10 @@ pub struct EventCounts {
 pub struct Waiting {
     /// Messages: deliveries of events, duplicates included.
     pub messages: u64,
+    /// Those among them that the queue gave up on, and nobody has recorded yet.
+    pub dead: u64,
+    /// What they take in the queue, roughly.
+    pub bytes: u64,
     /// When the oldest of them was received.
     pub oldest: Option<Timestamp>,
     /// The distinct events among them.

@@ -8,7 +8,8 @@
 //! - NOT promised: that an event whose `publish` failed is absent. A failure means "not known to be
 //!   durable"; the provider's retry may make it a duplicate.
 //!
-//! Engines: [`embedded`], a SQLite file in the data directory, and [`rabbitmq`].
+//! Engines: [`embedded`], a SQLite file in the data directory, and [`rabbitmq`]. [`spool`] puts the one
+//! before the other.
 
 use std::fmt::Debug;
 
@@ -18,6 +19,7 @@ use crate::model::event::Event;
 
 pub mod embedded;
 pub mod rabbitmq;
+pub mod spool;
 
 /// Proof that an event is on stable storage. Ingress cannot build a 2xx without one.
 #[derive(Debug)]

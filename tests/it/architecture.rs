@@ -54,7 +54,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("provider", &["model"]),
-    ("queue", &["backoff", "error_chain", "model"]),
+    ("queue", &["backoff", "clock", "error_chain", "model"]),
     (
         "scheduler",
         &["backoff", "clock", "error_chain", "model", "queue", "store"],

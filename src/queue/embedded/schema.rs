@@ -5,16 +5,34 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqliteConnection};
 
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "messages",
+        include_str!("../../../migrations/queue/0001_messages.sql"),
+    ),
+    (
+        2,
+        "dead letters",
+        include_str!("../../../migrations/queue/0002_dead_letters.sql"),
+    ),
+];
+
 /// Brings the file to the schema that this version knows.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let messages = Migration::new(
-        1,
-        Cow::Borrowed("messages"),
-        MigrationType::Simple,
-        include_str!("../../../migrations/queue/0001_messages.sql").into_sql_str(),
-        false,
-    );
-    Migrator::with_migrations(vec![messages])
+    let migrations = MIGRATIONS
+        .into_iter()
+        .map(|(version, name, sql)| {
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
         .run(connection)
         .await
         .map_err(sqlx::Error::from)

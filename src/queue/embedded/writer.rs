@@ -2,43 +2,78 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::depth::Depth;
+use super::publisher::EmbeddedPublisher;
+use super::row::Flaw;
+use super::{opening, statements};
 use crate::model::event::Event;
-use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher, Readiness};
 
 /// How many orders may wait for the writer; beyond it publishers wait for a place.
 const WAITING: usize = 1024;
 /// How many bytes of events may wait for the writer or be with it. A publisher that has given up does
 /// not take its event back, so the bound has to be here as well as at the front door.
-const WAITING_BYTES: u32 = 64 * 1024 * 1024;
+pub(super) const WAITING_BYTES: u32 = 64 * 1024 * 1024;
 /// How many orders one transaction takes at most. Bounds how long the first of them waits.
 const GROUP: usize = 512;
-/// Rows in one INSERT; seven values each, far below SQLite's limit of 32,766.
-const ROWS: usize = 128;
 
 /// Something to be made durable.
-enum Order {
+#[derive(Debug)]
+pub(super) enum Order {
+    /// An event comes.
     Add {
         event: Event,
         done: Done,
         _room: OwnedSemaphorePermit,
     },
-    Remove {
-        seqs: Vec<i64>,
+    /// Messages go.
+    Remove { seqs: Vec<i64>, done: Done },
+    /// How often a message was handed out with caution. Nobody need wait for it.
+    Charge {
+        seq: i64,
+        deliveries: u32,
+        done: Option<Done>,
+    },
+    /// Messages are given up on; those that cannot be read, for their flaw.
+    Bury {
+        dead: Vec<(i64, Option<Flaw>)>,
         done: Done,
     },
-    Check {
-        done: Done,
-    },
+    /// Dead letters go.
+    RemoveDead { ids: Vec<i64>, done: Done },
+    /// Somebody asks whether this works.
+    Check { done: Done },
 }
 
-type Done = oneshot::Sender<Result<(), Arc<sqlx::Error>>>;
+pub(super) type Done = oneshot::Sender<Result<(), Arc<sqlx::Error>>>;
+
+impl Order {
+    fn into_done(self) -> Option<Done> {
+        match self {
+            Self::Add { done, .. }
+            | Self::Remove { done, .. }
+            | Self::Bury { done, .. }
+            | Self::RemoveDead { done, .. }
+            | Self::Check { done } => Some(done),
+            Self::Charge { done, .. } => done,
+        }
+    }
+}
+
+/// What the writer tells the consumers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bells {
+    /// Rung when messages have come, or have come back.
+    pub(super) arrivals: Arc<Notify>,
+    /// Rung when dead letters have.
+    pub(super) deaths: Arc<Notify>,
+}
 
 /// Owns the connection that writes.
 pub(super) struct Writer {
@@ -49,7 +84,12 @@ pub(super) struct Writer {
     _lock: File,
     orders: mpsc::Receiver<Order>,
     closing: CancellationToken,
-    arrivals: Arc<Notify>,
+    bells: Bells,
+    /// Whether a batch was dropped unsettled: then the end is not an orderly one.
+    abandoned: Arc<AtomicBool>,
+    depth: watch::Sender<Depth>,
+    /// A commit that failed may have happened all the same.
+    depth_is_known: bool,
     /// The place of the next event. Never goes back while the process lives, so that a consumer
     /// that has seen all up to some place misses nothing that comes after the table was emptied.
     next_seq: i64,
@@ -60,26 +100,25 @@ impl Writer {
         options: SqliteConnectOptions,
         mut connection: SqliteConnection,
         lock: File,
-        arrivals: Arc<Notify>,
+        last_seq: i64,
+        bells: Bells,
+        abandoned: Arc<AtomicBool>,
     ) -> Result<(Self, EmbeddedPublisher), sqlx::Error> {
-        let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM messages")
-            .fetch_one(&mut connection)
-            .await?;
+        let (depth, depth_seen) = watch::channel(Depth::count(&mut connection).await?);
         let (sender, orders) = mpsc::channel(WAITING);
         let closing = CancellationToken::new();
-        let publisher = EmbeddedPublisher {
-            orders: sender,
-            room: Arc::new(Semaphore::new(WAITING_BYTES as usize)),
-            closing: closing.clone(),
-        };
+        let publisher = EmbeddedPublisher::new(sender, depth_seen, closing.clone());
         let writer = Self {
             options,
             connection: Some(connection),
             _lock: lock,
             orders,
             closing,
-            arrivals,
-            next_seq: last + 1,
+            bells,
+            abandoned,
+            depth,
+            depth_is_known: true,
+            next_seq: last_seq + 1,
         };
         Ok((writer, publisher))
     }
@@ -103,25 +142,53 @@ impl Writer {
                 tracing::error!(error = %error, orders = group.len(), "the queue could not commit");
             }
             let arrived = group.iter().any(|order| matches!(order, Order::Add { .. }));
-            for order in group.drain(..) {
-                let (Order::Add { done, .. } | Order::Remove { done, .. } | Order::Check { done }) =
-                    order;
+            let died = group
+                .iter()
+                .any(|order| matches!(order, Order::Bury { .. }));
+            for done in group.drain(..).filter_map(Order::into_done) {
                 // Whoever asked may have stopped waiting; the commit stands all the same.
                 let _ = done.send(result.clone());
             }
-            if arrived && result.is_ok() {
-                self.arrivals.notify_waiters();
+            if result.is_ok() {
+                if arrived {
+                    self.bells.arrivals.notify_waiters();
+                }
+                if died {
+                    self.bells.deaths.notify_waiters();
+                }
             }
         }
-        let Some(connection) = self.connection else {
-            return;
-        };
-        if let Err(error) = connection.close().await {
+        if let Err(error) = self.end().await {
             tracing::warn!(error = %error, "the queue's file was not closed cleanly");
         }
     }
 
+    async fn end(mut self) -> Result<(), sqlx::Error> {
+        // Whoever lets go of the queue without closing it has not come to an orderly end.
+        let orderly = self.closing.is_cancelled() && !self.abandoned.load(Ordering::Relaxed);
+        let mut connection = self.connected().await?;
+        if orderly {
+            opening::end(&mut connection).await?;
+        }
+        connection.close().await
+    }
+
+    /// SQLite ends a transaction by itself when the disk is full or failing, and the driver goes on to
+    /// count it as open, for good. So a connection is taken for each commit, and put back only after
+    /// it succeeded.
+    async fn connected(&mut self) -> Result<SqliteConnection, sqlx::Error> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => SqliteConnection::connect_with(&self.options).await,
+        }
+    }
+
     async fn commit(&mut self, group: &[Order]) -> Result<(), sqlx::Error> {
+        let mut connection = self.connected().await?;
+        let depth_was_known = std::mem::replace(&mut self.depth_is_known, false);
+        let mut depth = *self.depth.borrow();
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+
         let mut events = Vec::new();
         let mut removed = Vec::new();
         let mut checked = false;
@@ -131,140 +198,42 @@ impl Writer {
                     // The place is not reused if the commit fails: it may have happened all the same.
                     events.push((self.next_seq, event));
                     self.next_seq += 1;
+                    depth.added(&event.body);
                 }
-                Order::Remove { seqs, .. } => removed.extend(seqs),
+                Order::Remove { seqs, .. } => removed.extend_from_slice(seqs),
+                Order::Charge {
+                    seq, deliveries, ..
+                } => {
+                    statements::charge(&mut transaction, *seq, *deliveries).await?;
+                }
+                Order::Bury { dead, .. } => {
+                    for (seq, unreadable) in dead {
+                        let moved = statements::bury(&mut transaction, *seq, *unreadable).await?;
+                        depth.died(moved);
+                    }
+                }
+                Order::RemoveDead { ids, .. } => {
+                    depth.dead_removed(statements::remove_dead(&mut transaction, ids).await?);
+                }
                 Order::Check { .. } => checked = true,
             }
         }
-
-        // SQLite ends a transaction by itself when the disk is full or failing, and the driver goes
-        // on to count it as open, for good. So a connection does not outlive a failure.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options).await?,
-        };
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for rows in events.chunks(ROWS) {
-            insert(&mut transaction, rows).await?;
-        }
+        statements::insert(&mut transaction, &events).await?;
         if !removed.is_empty() {
-            remove(&mut transaction, &removed).await?;
+            depth.removed(statements::remove(&mut transaction, &removed).await?);
         }
         if checked {
             sqlx::query("UPDATE readiness SET checks = checks + 1")
                 .execute(&mut *transaction)
                 .await?;
         }
+        if !depth_was_known {
+            depth = Depth::count(&mut transaction).await?;
+        }
         transaction.commit().await?;
+        self.depth_is_known = true;
+        self.depth.send_replace(depth);
         self.connection = Some(connection);
         Ok(())
     }
-}
-
-async fn insert(
-    connection: &mut SqliteConnection,
-    rows: &[(i64, &Event)],
-) -> Result<(), sqlx::Error> {
-    QueryBuilder::<Sqlite>::new(
-        "INSERT INTO messages (seq, source, event_id, event_type, received_at, trigger, body) ",
-    )
-    .push_values(rows, |mut row, (seq, event)| {
-        row.push_bind(*seq)
-            .push_bind(event.key.source.as_str())
-            .push_bind(event.key.id.as_str())
-            .push_bind(event.event_type.as_str())
-            .push_bind(event.received_at.as_millis())
-            .push_bind(event.trigger.as_str())
-            .push_bind(&event.body[..]);
-    })
-    .build()
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn remove(connection: &mut SqliteConnection, seqs: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?))")
-        .bind(serde_json::json!(seqs).to_string())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Gives events to the writer and waits until they are durable.
-#[derive(Clone, Debug)]
-pub struct EmbeddedPublisher {
-    orders: mpsc::Sender<Order>,
-    room: Arc<Semaphore>,
-    closing: CancellationToken,
-}
-
-impl EmbeddedPublisher {
-    pub(super) fn close(&self) {
-        self.closing.cancel();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closing.is_cancelled()
-    }
-
-    pub(super) async fn closed(&self) {
-        self.closing.cancelled().await;
-    }
-
-    async fn order(&self, make: impl FnOnce(Done) -> Order + Send) -> Result<(), OrderError> {
-        let (done, answer) = oneshot::channel();
-        self.orders
-            .send(make(done))
-            .await
-            .map_err(|_| OrderError::Closed)?;
-        answer
-            .await
-            .map_err(|_| OrderError::Closed)?
-            .map_err(OrderError::Commit)
-    }
-
-    pub(super) async fn remove(&self, seqs: Vec<i64>) -> Result<(), ConsumeError> {
-        self.order(|done| Order::Remove { seqs, done })
-            .await
-            .map_err(|error| ConsumeError(error.into()))
-    }
-}
-
-#[async_trait]
-impl Publisher for EmbeddedPublisher {
-    async fn publish(&self, event: Event) -> Result<Confirmed, PublishError> {
-        // An event larger than all the room waits until it has all of it.
-        let bytes = u32::try_from(event.body.len()).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room)
-            .acquire_many_owned(bytes.min(WAITING_BYTES))
-            .await
-            .map_err(|error| PublishError(error.into()))?;
-        self.order(|done| Order::Add {
-            event,
-            done,
-            _room: room,
-        })
-        .await
-        .map_err(|error| PublishError(error.into()))?;
-        Ok(Confirmed::by_stable_storage())
-    }
-
-    async fn ready(&self) -> Result<Readiness, PublishError> {
-        self.order(|done| Order::Check { done })
-            .await
-            .map_err(|error| PublishError(error.into()))?;
-        Ok(Readiness::Ready)
-    }
-}
-
-/// Why an order was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum OrderError {
-    /// The queue is closed, or its writer died.
-    #[error("the embedded queue is closed")]
-    Closed,
-    /// The file could not be written.
-    #[error("the embedded queue could not commit")]
-    Commit(#[source] Arc<sqlx::Error>),
 }

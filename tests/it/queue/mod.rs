@@ -12,10 +12,13 @@ use hookmirror::queue::{Batch, Consumer, Publisher};
 
 use crate::support::given;
 
+mod damage;
 mod embedded;
 mod handing_out;
 mod keeping;
+mod poison;
 mod rabbitmq;
+mod spool;
 
 /// A queue of its own for each test.
 trait Engine: Sized {
