@@ -11,14 +11,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::events::read_account;
+use super::engines::database::Database;
+use super::engines::queue::waiting;
 use super::output::{say, say_json};
 use super::{CommandError, Ended};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigProblems, DatabaseUrl, check_data_dir};
 use crate::error_chain::ErrorChain;
+use crate::model::ledger::Waiting;
+use crate::model::time::Timestamp;
+use crate::ops::account::account;
 use crate::ops::checkup::{self, Finding, Level};
-use crate::store::sqlite::SqliteStore;
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// Longer than the default limit of a readiness check.
@@ -99,9 +102,20 @@ async fn examine(config: &Config) -> Vec<Finding> {
             "no key for Clerk's API, so metadata waits in the outbox: set CLERK_SECRET_KEY",
         )
     });
-    findings.push(data_dir(&config.data_dir));
+    if config.keeps_events_on_disk() {
+        findings.push(data_dir(&config.data_dir));
+    }
     findings.push(listener(config.ingress.listen).await);
-    findings.extend(database(config).await);
+    let now = SystemClock.now();
+    let waiting = waiting(config).await;
+    match &waiting {
+        Ok(waiting) => findings.extend(checkup::queue(waiting, now)),
+        Err(error) => {
+            let message = ErrorChain(error.as_ref()).to_string();
+            findings.push(Finding::problem("queue", message));
+        }
+    }
+    findings.extend(database(config, waiting.unwrap_or_default(), now).await);
     findings
 }
 
@@ -216,37 +230,37 @@ fn absent_database(check: &'static str, path: &Path) -> Finding {
     )
 }
 
-async fn database(config: &Config) -> Vec<Finding> {
+async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "database";
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    let store = match SqliteStore::open_existing(path).await {
-        Ok(Some(store)) => store,
+    let url = &config.database;
+    let database = match Database::open_existing(url).await {
+        Ok(Some(database)) => database,
         Ok(None) => {
-            return vec![absent_database(CHECK, path)];
+            return match url {
+                DatabaseUrl::Sqlite(path) => vec![absent_database(CHECK, path)],
+                DatabaseUrl::Postgres(_) => Vec::new(),
+            };
         }
         Err(error) => {
             let message = format!(
-                "{}; mend that, or set DATABASE_URL to another file",
+                "{}; mend that, or set DATABASE_URL to another database",
                 ErrorChain(&error)
             );
             return vec![Finding::problem(CHECK, message)];
         }
     };
-    let state = checkup::database(&store).await;
+    let store = database.store();
+    let state = checkup::database(&*store).await;
     let usable = state.level == Level::Ok;
     let mut findings = vec![state];
     if !usable {
         return findings;
     }
-    let now = SystemClock.now();
-    match read_account(config, &store).await {
-        Ok(account) => findings.extend(checkup::events(&account, now)),
-        Err(error) => {
-            let message = ErrorChain(error.as_ref()).to_string();
-            findings.push(Finding::problem("queue", message));
-        }
+    match account(&*store, waiting).await {
+        Ok(account) => findings.extend(checkup::events(&account)),
+        Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
     let has_key = config.clerk.secret_key.is_some();
-    findings.extend(checkup::outbox(&store, has_key, now).await);
+    findings.extend(checkup::outbox(&*store, has_key, now).await);
     findings
 }

@@ -4,18 +4,18 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{counted, listing, or_dash, say, say_json, shown, state, table};
+use super::engines::database::existing_store;
+use super::engines::queue::waiting;
+use super::output::{complain, counted, listing, or_dash, say, say_json, shown, state, table};
 use super::{CommandError, Ended, load_config};
-use crate::config::{Config, DatabaseUrl};
+use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
 use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
-use crate::ops::account::{Account, account};
-use crate::queue::embedded::inspect;
+use crate::ops::account::account;
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
@@ -142,27 +142,6 @@ pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError
     }
 }
 
-/// Opens the database for a command that only looks.
-pub(super) async fn existing_store(config: &Config) -> Result<SqliteStore, CommandError> {
-    let DatabaseUrl::Sqlite(path) = &config.database;
-    let store = SqliteStore::open_existing(path).await?.with_context(|| {
-        format!(
-            "there is no database at {} (DATABASE_URL): nothing was received yet, or the settings \
-             are not those of the running service",
-            path.display()
-        )
-    })?;
-    let pending = store.pending_migrations().await?;
-    if !pending.is_empty() {
-        return Err(anyhow::anyhow!(
-            "the database lacks {}: run `hookmirror migrate`",
-            pending.join(", ")
-        )
-        .into());
-    }
-    Ok(store)
-}
-
 async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
     let filter = EventFilter::from(args.filter);
@@ -205,7 +184,7 @@ async fn show(config: &Config, args: ShowArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
     let key = match EventKey::parse(&args.event) {
         Some(key) => key,
-        None => find_by_id(&store, &args.event).await?,
+        None => find_by_id(&*store, &args.event).await?,
     };
     let record = store
         .find_event(&key)
@@ -226,7 +205,7 @@ fn not_in_the_ledger(event: &str) -> String {
     )
 }
 
-async fn find_by_id(store: &SqliteStore, text: &str) -> Result<EventKey, CommandError> {
+async fn find_by_id(store: &dyn Store, text: &str) -> Result<EventKey, CommandError> {
     let id = EventId::parse(text)
         .ok_or_else(|| CommandError::Usage(format!("{text:?} is not an event id")))?;
     let filter = EventFilter {
@@ -328,17 +307,9 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
     text.join("\n")
 }
 
-/// Reads the queue, then the ledger.
-pub(super) async fn read_account(config: &Config, store: &SqliteStore) -> anyhow::Result<Account> {
-    let waiting = inspect::waiting(&config.data_dir)
-        .await
-        .context("cannot look into the queue")?;
-    Ok(account(store, waiting).await?)
-}
-
 async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
-    let account = read_account(config, &store).await?;
+    let account = account(&*store, waiting(config).await?).await?;
     if args.json {
         say_json(&account)?;
         return Ok(Ended::Done);
@@ -369,6 +340,16 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
         say(&format!(
             "the queue holds {messages}, those of known events included"
         ));
+    }
+    if let Some(messages) = account.queue.at_broker {
+        say(&format!(
+            "{messages} of them at RabbitMQ, where each counts as an event; what a worker has in hand \
+             is not counted"
+        ));
+    }
+    if let Some(problem) = &account.queue.problem {
+        complain(&format!("what RabbitMQ holds is missing here: {problem}"));
+        return Ok(Ended::Failed);
     }
     Ok(Ended::Done)
 }

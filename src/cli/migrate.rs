@@ -2,15 +2,14 @@
 
 use clap::Args;
 
+use super::engines::database::Database;
 use super::output::say;
 use super::{CommandError, Ended, load_config};
-use crate::config::DatabaseUrl;
-use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
 
 /// Bring the database's schema up to date
 ///
-/// Applies the migrations that the database does not have yet. `run` does the same at its start.
+/// Applies the migrations that the database does not have yet. `run`, `work` and
+/// `dispatch` do the same at their start.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
     /// Only tell which migrations are missing; exit with 3 if there are any
@@ -20,14 +19,13 @@ pub(super) struct MigrateArgs {
 
 pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
     let config = load_config()?;
-    let DatabaseUrl::Sqlite(path) = &config.database;
+    let url = &config.database;
     if args.check {
-        let pending = match SqliteStore::open_existing(path).await? {
-            Some(store) => store.pending_migrations().await?,
+        let pending = match Database::open_existing(url).await? {
+            Some(database) => database.store().pending_migrations().await?,
             None => {
                 say(&format!(
-                    "there is no database at {} yet: `hookmirror migrate` creates it",
-                    path.display()
+                    "there is no database at {url} yet: `hookmirror migrate` creates it"
                 ));
                 return Ok(Ended::FoundSomething);
             }
@@ -42,9 +40,9 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
         return Ok(Ended::FoundSomething);
     }
 
-    let store = SqliteStore::open(path).await?;
-    let applied = store.migrate().await?;
-    store.close().await;
+    let database = Database::open(url).await?;
+    let applied = database.store().migrate().await?;
+    database.close().await;
     if applied.is_empty() {
         say("the schema is current, nothing to apply");
     }

@@ -7,15 +7,17 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::complain;
+use self::roles::Roles;
 use crate::config::{Config, ConfigProblems};
 use crate::error_chain::ErrorChain;
 
 pub mod demo;
 mod doctor;
+mod engines;
 mod events;
 mod migrate;
 mod output;
-mod run;
+mod roles;
 mod send;
 mod system;
 mod users;
@@ -42,8 +44,17 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     /// Receive webhooks, mirror them, deliver metadata: all roles in one process
-    #[command(after_help = run::settings())]
+    #[command(after_help = roles::settings())]
     Run,
+    /// Receive webhooks only: from the providers to RabbitMQ; needs no database
+    #[command(after_help = roles::settings())]
+    Serve,
+    /// Mirror events only: from RabbitMQ to the database; any number may run
+    #[command(after_help = roles::settings())]
+    Work,
+    /// Deliver metadata only: from the database to Clerk
+    #[command(after_help = roles::settings())]
+    Dispatch,
     Send(send::SendArgs),
     Migrate(migrate::MigrateArgs),
     Doctor(doctor::DoctorArgs),
@@ -125,7 +136,10 @@ pub fn main() -> ExitCode {
 async fn dispatch(command: Command) -> Result<Ended, CommandError> {
     match command {
         Command::Demo(args) => demo::demo(args).await,
-        Command::Run => run::run().await,
+        Command::Run => roles::run(Roles::ALL).await,
+        Command::Serve => roles::run(Roles::SERVE).await,
+        Command::Work => roles::run(Roles::WORK).await,
+        Command::Dispatch => roles::run(Roles::DISPATCH).await,
         Command::Send(args) => send::send(args).await,
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,

@@ -1,7 +1,9 @@
-//! All roles in one process: built, started and ended in the right order.
+//! The roles of one process: built, started and ended in the right order.
+//!
+//! Ingress starts whether or not the database answers, as no database is on its path. The other roles
+//! wait until the schema is current.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,49 +13,57 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::engines::database::Database;
+use super::engines::queue::Queue;
 use crate::backoff::Backoff;
 use crate::clerk_api::ClerkApi;
 use crate::clock::Clock;
+use crate::error_chain::ErrorChain;
 use crate::ingress::{self, IngressState, Limits};
 use crate::model::source::Sources;
 use crate::outbox::Dispatcher;
 use crate::provider::Verifier;
-use crate::queue::embedded::EmbeddedQueue;
 use crate::scheduler::Scheduler;
-use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
-use crate::worker::Worker;
+use crate::store::{Store, StoreError};
+use crate::worker::{DeadLetterDrain, Patience, Worker};
 
-/// What a system is built from.
-pub(super) struct Parts<'a> {
-    /// Where the embedded queue lives.
-    pub(super) data_dir: &'a Path,
-    /// Where the mirror lives.
-    pub(super) database: &'a Path,
-    /// Where to listen.
-    pub(super) listen: SocketAddr,
-    /// What to change if that address cannot be had.
-    pub(super) listen_is_set_by: &'static str,
-    /// One for each source.
-    pub(super) verifiers: Vec<Verifier>,
-    /// How much ingress takes on at most.
-    pub(super) limits: Limits,
-    /// Where metadata goes; without it, it waits in the outbox.
-    pub(super) clerk: Option<Arc<dyn ClerkApi>>,
+/// What a system is built from. What is not there is a role that this process does not have.
+pub(super) struct Parts {
+    /// Needed by `ingress` and `work`.
+    pub(super) queue: Option<Queue>,
+    /// Needed by `work` and `dispatch`.
+    pub(super) database: Option<Database>,
+    /// The front door.
+    pub(super) ingress: Option<Ingress>,
+    /// From the queue to the database: worker, dead letters, scheduler.
+    pub(super) work: Option<Sources>,
+    /// From the database to Clerk.
+    pub(super) dispatch: Option<Arc<dyn ClerkApi>>,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
     /// Decides jitter.
     pub(super) seed: u64,
 }
 
+/// The front door, before it is opened.
+pub(super) struct Ingress {
+    /// Where to listen.
+    pub(super) listen: SocketAddr,
+    /// What to change if that address cannot be had.
+    pub(super) listen_is_set_by: &'static str,
+    /// One for each source.
+    pub(super) verifiers: Vec<Verifier>,
+    /// How much it takes on at most.
+    pub(super) limits: Limits,
+}
+
 /// Everything that runs.
 pub(super) struct System {
-    /// Where ingress listens.
-    pub(super) address: SocketAddr,
-    /// The database.
-    pub(super) store: Arc<SqliteStore>,
-    queue: EmbeddedQueue,
-    ingress: JoinHandle<()>,
+    /// Where ingress listens, if it does.
+    pub(super) address: Option<SocketAddr>,
+    queue: Option<Queue>,
+    database: Option<Database>,
+    ingress: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     stop_ingress: CancellationToken,
     stop_work: CancellationToken,
@@ -62,100 +72,155 @@ pub(super) struct System {
 }
 
 impl System {
-    /// Opens the engines, brings the schema up to date, and starts every role. Listens last: nothing
-    /// is accepted before it can be kept.
-    pub(super) async fn start(parts: Parts<'_>) -> anyhow::Result<Self> {
-        let queue = EmbeddedQueue::open(parts.data_dir)
-            .await
-            .context("cannot start without the queue")?;
-        let store = Arc::new(
-            SqliteStore::open(parts.database)
-                .await
-                .context("cannot start without the database")?,
-        );
-        for migration in store
-            .migrate()
-            .await
-            .context("cannot migrate the database")?
-        {
-            tracing::info!(migration, "applied migration {migration}");
-        }
-        let listener = TcpListener::bind(parts.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}, set by {}",
-                parts.listen, parts.listen_is_set_by
-            )
-        })?;
-        let address = listener.local_addr().context("cannot listen")?;
-
+    /// Brings the schema up to date and starts every role. Listens last: nothing is accepted before
+    /// it can be kept.
+    pub(super) async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let mut system = Self {
+            address: None,
+            queue: parts.queue,
+            database: parts.database,
+            ingress: Vec::new(),
+            workers: Vec::new(),
+            stop_ingress: CancellationToken::new(),
+            stop_work: CancellationToken::new(),
+            broken: CancellationToken::new(),
+        };
         let backoff = Backoff {
             first: Duration::from_millis(500),
             longest: Duration::from_secs(60),
             seed: parts.seed,
         };
+        let schema = system.prepare_schema(backoff).await?;
         let outbox_bell = Arc::new(Notify::new());
-        let stop_ingress = CancellationToken::new();
-        let stop_work = CancellationToken::new();
-        let broken = CancellationToken::new();
 
-        let worker = Worker {
-            consumer: Box::new(queue.consumer()),
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            sources: parts
-                .verifiers
-                .iter()
-                .map(|verifier| verifier.source().clone())
-                .collect::<Sources>(),
-            clock: Arc::clone(&parts.clock),
-            outbox_bell: Arc::clone(&outbox_bell),
-            backoff,
-        };
-        let mut workers = vec![watched(
-            worker.run(stop_work.clone()),
-            "worker",
-            &broken,
-            &stop_work,
-        )];
-        let scheduler = Scheduler {
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            publisher: Arc::new(queue.publisher()),
-            clock: Arc::clone(&parts.clock),
-            backoff: backoff.of("scheduler"),
-        };
-        workers.push(watched(
-            scheduler.run(stop_work.clone()),
-            "scheduler",
-            &broken,
-            &stop_work,
-        ));
-        if let Some(clerk) = parts.clerk {
-            let store = Arc::clone(&store) as Arc<dyn Store>;
-            let dispatcher = Dispatcher::new(store, clerk, Arc::clone(&parts.clock), backoff);
-            let run = dispatcher.run(outbox_bell, stop_work.clone());
-            workers.push(watched(run, "dispatcher", &broken, &stop_work));
+        if let (Some(sources), Some(queue), Some(database)) =
+            (parts.work, &system.queue, &system.database)
+        {
+            // An outage that is over should not be waited for much longer.
+            let backoff = Backoff {
+                longest: Duration::from_secs(5),
+                ..backoff
+            };
+            let patience = Patience {
+                backoff,
+                hold: Duration::from_secs(30),
+            };
+            let worker = Worker {
+                consumer: queue.consumer(),
+                store: database.store(),
+                sources,
+                clock: Arc::clone(&parts.clock),
+                outbox_bell: Arc::clone(&outbox_bell),
+                patience,
+            };
+            let drain = DeadLetterDrain {
+                letters: queue.dead_letters(),
+                store: database.store(),
+                clock: Arc::clone(&parts.clock),
+                patience,
+            };
+            let scheduler = Scheduler {
+                store: database.store(),
+                publisher: queue.publisher(),
+                clock: Arc::clone(&parts.clock),
+                backoff,
+            };
+            let stop = system.stop_work.clone();
+            system.start_worker("worker", &schema, worker.run(stop.clone()));
+            system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
+            system.start_worker("scheduler", &schema, scheduler.run(stop));
         }
-        let state = IngressState::new(
-            parts.verifiers,
-            Arc::new(queue.publisher()),
-            parts.clock,
-            parts.limits.clone(),
-        );
-        let router = ingress::router(state);
-        let stop = stop_ingress.clone();
-        let serve = async move {
-            ingress::serve(listener, router, parts.limits, stop).await;
+        if let (Some(clerk), Some(database)) = (parts.dispatch, &system.database) {
+            let clock = Arc::clone(&parts.clock);
+            let dispatcher = Dispatcher::new(database.store(), clerk, clock, backoff);
+            let run = dispatcher.run(outbox_bell, system.stop_work.clone());
+            system.start_worker("dispatcher", &schema, run);
+        }
+        if let Some(front) = parts.ingress {
+            system.open_the_door(front, parts.clock).await?;
+        }
+        Ok(system)
+    }
+
+    /// Brings the schema up to date. Answers a token that is cancelled when it is: at once, or, if the
+    /// database is away, as soon as it is back.
+    async fn prepare_schema(&mut self, backoff: Backoff) -> anyhow::Result<CancellationToken> {
+        let current = CancellationToken::new();
+        let Some(database) = &self.database else {
+            return Ok(current);
         };
-        let ingress = watched(serve, "ingress", &broken, &stop_ingress);
-        Ok(Self {
-            address,
-            store,
-            queue,
-            ingress,
-            workers,
-            stop_ingress,
-            stop_work,
-            broken,
-        })
+        let store = database.store();
+        match migrate(&*store).await {
+            Ok(()) => current.cancel(),
+            Err(error @ StoreError::Unavailable { .. }) if database.is_remote() => {
+                tracing::warn!(
+                    error = %ErrorChain(&error),
+                    "the database is away; it is tried again until it is there"
+                );
+                let done = current.clone();
+                let stop = self.stop_work.clone();
+                let waiting = async move {
+                    if stop
+                        .run_until_cancelled(migrate_patiently(&*store, backoff))
+                        .await
+                        .is_some_and(|current| current)
+                    {
+                        done.cancel();
+                        stop.cancelled().await;
+                    }
+                };
+                let task = watched(waiting, "migration", &self.broken, &self.stop_work);
+                self.workers.push(task);
+            }
+            Err(error) => return Err(error).context("cannot start without the database"),
+        }
+        Ok(current)
+    }
+
+    /// Starts a role that needs the database, once its schema is current.
+    fn start_worker(
+        &mut self,
+        name: &'static str,
+        schema: &CancellationToken,
+        role: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (schema, stop) = (schema.clone(), self.stop_work.clone());
+        let run = async move {
+            if stop.run_until_cancelled(schema.cancelled()).await.is_some() {
+                role.await;
+            }
+        };
+        let task = watched(run, name, &self.broken, &self.stop_work);
+        self.workers.push(task);
+    }
+
+    async fn open_the_door(&mut self, front: Ingress, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(front.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}, set by {}",
+                front.listen, front.listen_is_set_by
+            )
+        })?;
+        self.address = Some(listener.local_addr().context("cannot listen")?);
+        let limits = front.limits;
+        let state = IngressState::new(front.verifiers, queue.front(), clock, limits.clone());
+        let router = ingress::router(state);
+        let stop = self.stop_ingress.clone();
+        let serve = async move {
+            ingress::serve(listener, router, limits, stop).await;
+        };
+        let relay = queue.relay();
+        let task = watched(serve, "ingress", &self.broken, &self.stop_ingress);
+        self.ingress.push(task);
+        if let Some(relay) = relay {
+            let run = relay.run(self.stop_work.clone());
+            let task = watched(run, "relay", &self.broken, &self.stop_work);
+            self.workers.push(task);
+        }
+        Ok(())
     }
 
     /// Resolves when a role has ended by itself: nothing works without it.
@@ -168,16 +233,48 @@ impl System {
     pub(super) async fn stop(self, deadline: Duration) {
         let stopped = async {
             self.stop_ingress.cancel();
-            join(self.ingress, "ingress").await;
-            self.stop_work.cancel();
-            for worker in self.workers {
-                join(worker, "a worker").await;
+            for task in self.ingress {
+                join(task).await;
             }
-            self.queue.close().await;
-            self.store.close().await;
+            self.stop_work.cancel();
+            for task in self.workers {
+                join(task).await;
+            }
+            if let Some(queue) = self.queue {
+                queue.close().await;
+            }
+            if let Some(database) = self.database {
+                database.close().await;
+            }
         };
         if tokio::time::timeout(deadline, stopped).await.is_err() {
             tracing::warn!("not everything ended in time; what was in hand will be done again");
+        }
+    }
+}
+
+async fn migrate(store: &dyn Store) -> Result<(), StoreError> {
+    for migration in store.migrate().await? {
+        tracing::info!(migration, "applied migration {migration}");
+    }
+    Ok(())
+}
+
+/// Tries until the database answers; whether the schema is current then.
+async fn migrate_patiently(store: &dyn Store, backoff: Backoff) -> bool {
+    let mut failures = 0;
+    loop {
+        tokio::time::sleep(backoff.delay(failures)).await;
+        match migrate(store).await {
+            Ok(()) => {
+                tracing::info!("the database is there; work begins");
+                return true;
+            }
+            Err(StoreError::Unavailable { .. }) => failures += 1,
+            Err(error) => {
+                tracing::error!(error = %ErrorChain(&error), "cannot work with the database");
+                return false;
+            }
         }
     }
 }
@@ -201,8 +298,8 @@ fn watched(
     })
 }
 
-async fn join(task: JoinHandle<()>, name: &'static str) {
+async fn join(task: JoinHandle<()>) {
     if let Err(error) = task.await {
-        tracing::error!(error = %error, "{name} did not end by itself");
+        tracing::error!(error = %error, "a role did not end by itself");
     }
 }

@@ -4,13 +4,12 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use console::style;
 
-use super::events::existing_store;
+use super::engines::database::existing_store;
 use super::output::{or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
 use crate::model::ledger::{CheckoutSummary, UserReport};
 use crate::model::outbox::{DeliveryState, OutboxEntry};
 use crate::model::user::UserId;
-use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UsersCommand {

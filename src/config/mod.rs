@@ -21,23 +21,29 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod clerk;
+mod data_dir;
+mod database;
 mod file;
 mod ingress;
 mod layer;
 mod logging;
 mod problems;
+mod queue;
 mod reader;
+mod service_url;
 mod setting;
 mod sources;
-mod storage;
 
 pub use clerk::ClerkSettings;
+pub use data_dir::check_data_dir;
+pub use database::DatabaseUrl;
 pub use ingress::IngressSettings;
 pub use logging::{LogFormat, LogSettings};
 pub use problems::{ConfigProblems, Origin, Problem};
+pub use queue::BrokerSettings;
+pub use service_url::ServiceUrl;
 pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
-pub use storage::{DatabaseUrl, check_data_dir};
 
 use reader::Reader;
 use setting::Number;
@@ -57,8 +63,10 @@ const SHUTDOWN_SECONDS: Number = Number::of(
 /// All that can be set, in the order in which people should read it.
 pub const SETTINGS: &[Setting] = &[
     setting::CONFIG,
-    storage::DATABASE_URL,
-    storage::DATA_DIR,
+    database::DATABASE_URL,
+    queue::AMQP_URL,
+    data_dir::DATA_DIR,
+    queue::SPOOL_MAX_BYTES.setting,
     ingress::LISTEN,
     sources::CLERK_SECRETS,
     sources::STRIPE_SECRETS,
@@ -78,10 +86,12 @@ pub const SETTINGS: &[Setting] = &[
 /// Every setting, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the embedded queue lives. Not known to be writable, or to be there.
+    /// Where the embedded queue, or the spool, lives. Not known to be writable, or to be there.
     pub data_dir: PathBuf,
     /// Where the mirror and its ledger live.
     pub database: DatabaseUrl,
+    /// The broker; `None` for the embedded queue.
+    pub broker: Option<BrokerSettings>,
     /// The public listener.
     pub ingress: IngressSettings,
     /// Who may push, each with its secrets; one entry for every source that exists.
@@ -97,6 +107,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether events are kept in the data directory: always, or while the broker is away.
+    pub fn keeps_events_on_disk(&self) -> bool {
+        self.broker
+            .as_ref()
+            .is_none_or(|broker| broker.spool_max_bytes > 0)
+    }
+
     /// Reads the settings of this process.
     ///
     /// # Errors
@@ -131,7 +148,8 @@ impl Config {
         let mut reader = Reader::open(environment);
         let config = Self {
             database: DatabaseUrl::read(&mut reader),
-            data_dir: storage::read_data_dir(&mut reader),
+            data_dir: data_dir::read(&mut reader),
+            broker: BrokerSettings::read(&mut reader),
             ingress: IngressSettings::read(&mut reader),
             sources: sources::read(&mut reader),
             clerk: ClerkSettings::read(&mut reader),
@@ -139,7 +157,7 @@ impl Config {
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             warnings: Vec::new(),
         };
-        storage::keep_apart(&mut reader, &config.database, &config.data_dir);
+        database::keep_apart(&mut reader, &config.database, &config.data_dir);
         let (problems, warnings) = reader.finish();
         if problems.is_empty() {
             return Ok(Self { warnings, ..config });
@@ -168,7 +186,7 @@ pub fn with_writable_data_dir(
             )),
         },
         Err(mut problems) => {
-            let uncertain = [storage::DATA_DIR.name, setting::CONFIG.name];
+            let uncertain = [data_dir::DATA_DIR.name, setting::CONFIG.name];
             let is_certain = !problems
                 .problems()
                 .iter()

@@ -39,21 +39,9 @@ pub(super) const CONFIG: Setting = Setting {
     meaning: "TOML file with any of these settings, by the same names; the environment wins over it",
 };
 
-/// Known so that it is refused: to ignore it would leave a broker without the events that its owner
-/// expects there.
-pub(super) const AMQP_URL: Setting = Setting {
-    name: "AMQP_URL",
-    alias: None,
-    default: DefaultValue::Described("unset"),
-    meaning: "a broker, in later versions",
-};
-
-/// Whether a setting goes by this name, if only to be refused.
+/// Whether a setting goes by this name.
 pub(super) fn is_setting(name: &str) -> bool {
-    SETTINGS
-        .iter()
-        .chain([&AMQP_URL])
-        .any(|setting| setting.is_named(name))
+    SETTINGS.iter().any(|setting| setting.is_named(name))
 }
 
 /// What holds when a setting is not set.

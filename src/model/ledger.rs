@@ -127,6 +127,23 @@ pub struct Waiting {
     pub oldest: Option<Timestamp>,
     /// The distinct events among them.
     pub events: Vec<EventKey>,
+    /// What is at the broker, where there is one: then the rest is what the spool of this machine
+    /// holds.
+    pub at_broker: Option<AtBroker>,
+}
+
+/// What a broker holds. It does not tell one message from another without handing them out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AtBroker {
+    /// Messages that no worker has in hand: those to be worked, and those that were given up on.
+    Ready {
+        /// To be worked.
+        work: u64,
+        /// Given up on, and not recorded yet.
+        dead: u64,
+    },
+    /// It could not be asked: why, in one line.
+    Unknown(String),
 }
 
 /// A Checkout Session as it is attributed, for people.

@@ -2,18 +2,19 @@
 
 use serde::Serialize;
 
-use crate::model::ledger::{EventCounts, StateCount, Waiting};
+use crate::model::ledger::{AtBroker, EventCounts, StateCount, Waiting};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
 /// Where all accepted events stand.
 ///
-/// Queue and database are two files. Read the queue first: an event that leaves it meanwhile is in the
-/// database by then, and one that is in both counts as the database's. So the sum is exact while
-/// events flow.
+/// Read the queue first: an event that leaves it meanwhile is in the database by then. With the
+/// embedded queue an event that is in both counts as the database's, so the sum is exact while events
+/// flow. A broker's messages can only be counted: each counts as one event, a duplicate too, and those
+/// that a worker has in hand are not seen. There the sum is exact once the queue is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
-    /// Distinct events: those in the ledger and those that only the queue holds.
+    /// Events: those in the ledger and those that only the queue holds.
     pub accepted: u64,
     /// Distinct events in the ledger.
     pub recorded: u64,
@@ -31,10 +32,14 @@ pub struct Account {
 pub struct QueueAccount {
     /// Messages, duplicates included.
     pub messages: u64,
-    /// Distinct events that the ledger does not know yet.
+    /// Events that the ledger does not know yet.
     pub events: u64,
-    /// When the oldest message was received.
+    /// When the oldest message was received; not known of a broker's.
     pub oldest_received_at: Option<Timestamp>,
+    /// Where there is a broker: how many of the messages are there. The others are in the spool.
+    pub at_broker: Option<u64>,
+    /// Why the broker could not be asked; what it holds is missing then.
+    pub problem: Option<String>,
 }
 
 /// Adds up what `waiting` and the ledger hold.
@@ -45,15 +50,23 @@ pub struct QueueAccount {
 pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, StoreError> {
     let EventCounts { states, unknown } = store.count_events(&waiting.events).await?;
     let recorded = states.iter().map(|count| count.events).sum();
+    let (at_broker, problem) = match waiting.at_broker {
+        None => (None, None),
+        Some(AtBroker::Ready { work, dead }) => (Some(work + dead), None),
+        Some(AtBroker::Unknown(why)) => (None, Some(why)),
+    };
+    let elsewhere = at_broker.unwrap_or_default();
     Ok(Account {
-        accepted: recorded + unknown,
+        accepted: recorded + unknown + elsewhere,
         recorded,
         deliveries: states.iter().map(|count| count.deliveries).sum(),
         states,
         queue: QueueAccount {
-            messages: waiting.messages,
-            events: unknown,
+            messages: waiting.messages + elsewhere,
+            events: unknown + elsewhere,
             oldest_received_at: waiting.oldest,
+            at_broker,
+            problem,
         },
     })
 }

@@ -4,10 +4,14 @@ use serde::Serialize;
 
 use super::account::Account;
 use crate::error_chain::ErrorChain;
+use crate::model::ledger::{AtBroker, Waiting};
 use crate::model::outbox::DeliveryState;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::store::Store;
+
+/// Seconds after which somebody should have taken what waits.
+const LONG: u64 = 60;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -84,8 +88,59 @@ pub async fn database(store: &dyn Store) -> Finding {
     }
 }
 
+/// Looks at what waits for the worker, and in the spool for the broker.
+pub fn queue(waiting: &Waiting, now: Timestamp) -> Vec<Finding> {
+    const CHECK: &str = "queue";
+    let mut findings = Vec::new();
+    match &waiting.at_broker {
+        None => findings.push(match held(waiting, now) {
+            None => Finding::ok(CHECK, "nothing waits"),
+            Some((message, age)) if age > LONG => {
+                Finding::warning(CHECK, format!("{message}: is `hookmirror run` up?"))
+            }
+            Some((message, _)) => Finding::ok(CHECK, message),
+        }),
+        Some(AtBroker::Unknown(why)) => {
+            let message = format!("RabbitMQ cannot be used: {why}");
+            findings.push(Finding::problem(CHECK, message));
+        }
+        Some(AtBroker::Ready { work, dead }) => {
+            let message = format!(
+                "RabbitMQ answers and has what it must have; {work} messages wait to be worked, \
+                 {dead} were given up on and wait to be recorded"
+            );
+            findings.push(Finding::ok(CHECK, message));
+        }
+    }
+    if waiting.at_broker.is_some() {
+        const SPOOL: &str = "spool";
+        findings.push(match held(waiting, now) {
+            None => Finding::ok(SPOOL, "nothing waits for RabbitMQ here"),
+            Some((message, _)) => Finding::warning(
+                SPOOL,
+                format!(
+                    "{message}: moved to RabbitMQ while that answers and `hookmirror serve` or `run` \
+                     is up"
+                ),
+            ),
+        });
+    }
+    findings
+}
+
+/// What waits in the data directory, and for how many seconds the oldest does.
+fn held(waiting: &Waiting, now: Timestamp) -> Option<(String, u64)> {
+    let age = now.since(waiting.oldest?).as_secs();
+    let deliveries = match waiting.messages {
+        1 => "1 delivery".to_owned(),
+        n => format!("{n} deliveries"),
+    };
+    let message = format!("holds {deliveries}, the oldest for {age} s");
+    Some((message, age))
+}
+
 /// Looks at the events that someone may have to do something about.
-pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
+pub fn events(account: &Account) -> Vec<Finding> {
     let in_state = |state| -> u64 {
         account
             .states
@@ -95,20 +150,6 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
             .sum()
     };
     let mut findings = Vec::new();
-    let waits = account.queue.messages;
-    findings.push(match account.queue.oldest_received_at {
-        Some(oldest) => {
-            let age = now.since(oldest).as_secs();
-            let deliveries = if waits == 1 { "delivery" } else { "deliveries" };
-            let message = format!("holds {waits} {deliveries}, the oldest for {age} s");
-            if age > 60 {
-                Finding::warning("queue", format!("{message}: is `hookmirror run` up?"))
-            } else {
-                Finding::ok("queue", message)
-            }
-        }
-        None => Finding::ok("queue", "nothing waits"),
-    });
     let failed = in_state(EventState::Failed);
     findings.push(if failed == 0 {
         Finding::ok(

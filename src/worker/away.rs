@@ -2,12 +2,13 @@
 //!
 //! The database and the queue fail for reasons of their own, and each is waited for by itself: a
 //! database that answers says nothing about a broker. A batch that cannot be committed stays in hand
-//! meanwhile. To give it back would count as a delivery with a broker, and an outage that is long
-//! enough, or seen by enough workers, would make dead letters of events that did nothing wrong. The
-//! price: no other worker gets it meanwhile, though it might reach the database.
+//! for a while, as most outages are short. Then it goes back, and nothing is taken before the database
+//! answers, so that a broker can hand it to a worker that reaches the database, and does not count
+//! the hours.
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, Outage};
@@ -17,19 +18,30 @@ use crate::model::changes::{Applied, Planned};
 use crate::queue::ConsumeError;
 use crate::store::{Store, StoreError};
 
-/// Commits a batch, however long the database is away.
+/// How patient to be with a database that is away.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long to wait between probes.
+    pub backoff: Backoff,
+    /// How long to keep a batch in hand meanwhile.
+    pub hold: Duration,
+}
+
+/// Commits a batch, even if the database is away for up to `hold`.
 ///
 /// # Errors
 ///
-/// When `stop` comes first: the last error of the database, and nothing is known to be written.
+/// When it is away for longer, or `stop` comes first: the last error of the database, and nothing is
+/// known to be written.
 pub(super) async fn apply_in_the_end(
     store: &dyn Store,
     batch: &[Planned],
     clock: &dyn Clock,
-    backoff: Backoff,
+    patience: Patience,
     stop: &CancellationToken,
 ) -> Result<Vec<Applied>, StoreError> {
-    let mut outage = Outage::new(backoff);
+    let mut outage = Outage::new(patience.backoff);
+    let begun = Instant::now();
     loop {
         let error = match store.apply(batch, clock.now()).await {
             Ok(applied) => {
@@ -52,10 +64,32 @@ pub(super) async fn apply_in_the_end(
                 "the database answers, and commits nothing"
             );
         }
-        let waiting = wait_for_store(store, wait, &mut outage);
-        if stop.run_until_cancelled(waiting).await.is_none() {
-            return Err(error);
+        let waiting = timeout_at(
+            begun + patience.hold,
+            wait_for_store(store, wait, &mut outage),
+        );
+        match stop.run_until_cancelled(waiting).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return Err(error),
         }
+    }
+}
+
+/// Waits for the database with nothing in hand. Returns when it answers, or at `stop`.
+pub(super) async fn wait_empty_handed(
+    store: &dyn Store,
+    backoff: Backoff,
+    stop: &CancellationToken,
+) {
+    if stop.is_cancelled() {
+        return;
+    }
+    tracing::warn!("the database is still away: events go back to the queue, and wait there");
+    let mut outage = Outage::new(backoff);
+    let first = outage.failed();
+    let waiting = wait_for_store(store, first, &mut outage);
+    if stop.run_until_cancelled(waiting).await.is_some() {
+        tracing::info!("the database answers again: work resumes");
     }
 }
 

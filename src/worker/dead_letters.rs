@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::WorkError;
-use super::away::{apply_in_the_end, queue_is_back, wait_for_queue};
-use crate::backoff::{Backoff, Outage};
+use super::away::{Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use crate::backoff::Outage;
 use crate::clock::Clock;
 use crate::handlers;
 use crate::model::changes::{Applied, Decision, Failure, Outcome, Planned};
@@ -36,14 +36,14 @@ pub struct DeadLetterDrain {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How long to wait between probes of an engine that is away.
-    pub backoff: Backoff,
+    /// How long to wait for an engine that is away.
+    pub patience: Patience,
 }
 
 impl DeadLetterDrain {
     /// Drains until `stop`, finishing the letters in hand if the database lets it.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut outage = Outage::new(self.backoff);
+        let mut outage = Outage::new(self.patience.backoff);
         while let Some(taken) = stop.run_until_cancelled(self.take()).await {
             let recorded = match taken {
                 Ok(batch) => self.record(batch, &stop).await.map(drop),
@@ -52,7 +52,9 @@ impl DeadLetterDrain {
             match recorded {
                 Ok(()) => queue_is_back(&mut outage),
                 Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
-                Err(WorkError::Store(_)) => return,
+                Err(WorkError::Store(_)) => {
+                    wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;
+                }
             }
         }
     }
@@ -70,7 +72,7 @@ impl DeadLetterDrain {
     ///
     /// # Errors
     ///
-    /// When the acknowledgement failed, or `stop` came while the database was away. The letters will
+    /// When the acknowledgement failed, or the database was away for too long or when `stop` came. The letters will
     /// be handed out again.
     pub async fn record(
         &mut self,
@@ -80,7 +82,7 @@ impl DeadLetterDrain {
         let DeadBatch { letters, delivery } = batch;
         let planned: Vec<Planned> = letters.into_iter().map(plan).collect();
         let applying =
-            apply_in_the_end(&*self.store, &planned, &*self.clock, self.backoff, stop).await;
+            apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
         let applied = match applying {
             Ok(applied) => applied,
             Err(error) => {

@@ -5,8 +5,8 @@
 //! on is recorded by the [`DeadLetterDrain`].
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
-//! together. While the database is away no event is to blame: nothing more is taken, the batch in hand
-//! is held, no attempt is charged, and work resumes when the database answers. Any number of workers
+//! together. While the database is away no event is to blame: nothing more is taken, no attempt is
+//! charged, and work resumes when the database answers. Any number of workers
 //! may run. NOT guaranteed: that an event is processed only once; that doing it again changes nothing
 //! is the store's promise.
 
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::away::{apply_in_the_end, queue_is_back, wait_for_queue};
-use crate::backoff::{Backoff, Outage};
+use self::away::{apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use crate::backoff::Outage;
 use crate::clock::Clock;
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::source::Sources;
@@ -27,6 +27,7 @@ mod away;
 mod dead_letters;
 mod verdict;
 
+pub use self::away::Patience;
 pub use self::dead_letters::DeadLetterDrain;
 
 /// How many events one transaction takes at most.
@@ -45,8 +46,8 @@ pub struct Worker {
     pub clock: Arc<dyn Clock>,
     /// Rung after payments were recorded: the outbox may have something to send.
     pub outbox_bell: Arc<Notify>,
-    /// How long to wait between probes of an engine that is away.
-    pub backoff: Backoff,
+    /// How long to wait for an engine that is away.
+    pub patience: Patience,
 }
 
 /// Why a batch was not finished. It is back in the queue, unless it is applied and only its
@@ -56,7 +57,7 @@ pub enum WorkError {
     /// The queue is away.
     #[error("the worker cannot use the queue")]
     Queue(#[source] ConsumeError),
-    /// The database is away, and the worker was told to stop.
+    /// The database is away.
     #[error("the worker cannot use the database")]
     Store(#[source] StoreError),
 }
@@ -64,7 +65,7 @@ pub enum WorkError {
 impl Worker {
     /// Works until `stop`, finishing the batch in hand if the database lets it.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut outage = Outage::new(self.backoff);
+        let mut outage = Outage::new(self.patience.backoff);
         while let Some(taken) = stop.run_until_cancelled(self.take()).await {
             let worked = match taken {
                 Ok(batch) => self.process(batch, &stop).await.map(drop),
@@ -73,7 +74,9 @@ impl Worker {
             match worked {
                 Ok(()) => queue_is_back(&mut outage),
                 Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
-                Err(WorkError::Store(_)) => return,
+                Err(WorkError::Store(_)) => {
+                    wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;
+                }
             }
         }
     }
@@ -92,7 +95,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When the acknowledgement failed, or `stop` came while the database was away. The batch will be
+    /// When the acknowledgement failed, or the database was away for too long or when `stop` came. The batch will be
     /// handed out again.
     pub async fn process(
         &mut self,
@@ -105,7 +108,7 @@ impl Worker {
             .map(|event| verdict::decide(&self.sources, event))
             .collect();
         let applying =
-            apply_in_the_end(&*self.store, &planned, &*self.clock, self.backoff, stop).await;
+            apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
         let applied = match applying {
             Ok(applied) => applied,
             Err(error) => {

@@ -11,13 +11,16 @@ use rand::{Rng, SeedableRng};
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use super::super::system::{Parts, System};
+use super::super::engines::database::Database;
+use super::super::engines::queue::Queue;
+use super::super::system::{Ingress, Parts, System};
 use super::cast::PASSER_BY;
 use super::payloads;
 use super::stage::Stage;
 use super::stand_in_clerk;
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::{Clock, SystemClock};
+use crate::config::DatabaseUrl;
 use crate::ingress::Limits;
 use crate::model::source::{Provider, Source};
 use crate::provider::Verifier;
@@ -29,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running installation that goes when the demo ends.
 pub(super) struct Home {
     system: System,
+    address: SocketAddr,
     directory: TempDir,
     secrets: [(Provider, SecretString); 2],
     clerk_url: String,
@@ -57,24 +61,32 @@ impl Home {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let api = HttpClerkApi::new(&clerk_url, clerk_key.clone().into())?;
+        let sources = verifiers.iter().map(|verifier| verifier.source().clone());
+        let database = DatabaseUrl::Sqlite(directory.path().join("mirror.db"));
+        let database = Database::open(&database).await?;
+        let store = database.store();
         let system = System::start(Parts {
-            data_dir: directory.path(),
-            database: &directory.path().join("mirror.db"),
-            listen,
-            listen_is_set_by: "--listen",
-            verifiers,
-            limits: Limits::default(),
-            clerk: Some(Arc::new(api)),
+            queue: Some(Queue::embedded(directory.path()).await?),
+            work: Some(sources.collect()),
+            database: Some(database),
+            ingress: Some(Ingress {
+                listen,
+                listen_is_set_by: "--listen",
+                verifiers,
+                limits: Limits::default(),
+            }),
+            dispatch: Some(Arc::new(api)),
             clock: Arc::new(SystemClock),
             seed,
         })
         .await?;
+        let address = system.address.context("the demo listens nowhere")?;
 
         let wrong = fresh_secrets(&mut chance);
-        let store = system.store.clone();
-        let stage = Stage::new(system.address, store, clerk, &secrets, &wrong)?;
+        let stage = Stage::new(address, store, Arc::new(clerk), &secrets, &wrong)?;
         let home = Self {
             system,
+            address,
             directory,
             secrets,
             clerk_url,
@@ -99,7 +111,7 @@ impl Home {
              CLERK_API_URL = {:?}\nCLERK_SECRET_KEY = {:?}\n",
             self.directory(),
             format!("sqlite:{}", self.directory().join("mirror.db").display()),
-            self.system.address.to_string(),
+            self.address.to_string(),
             self.clerk_url,
             self.clerk_key,
         );

@@ -141,8 +141,9 @@ async fn play_scene(stage: &Stage, scene: &Scene) -> anyhow::Result<Vec<Observat
     let mut answers = Vec::new();
     for post in &scene.posts {
         answers.push(stage.post(post).await?);
+        // What is found of a post depends on what came before it, and several workers may be there.
+        stage.come_to_rest().await?;
     }
-    stage.come_to_rest().await?;
     let mut observations = Vec::new();
     for (post, answer) in scene.posts.iter().zip(answers) {
         observations.push(Observation {

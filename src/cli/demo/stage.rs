@@ -37,7 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub struct Stage {
     address: SocketAddr,
     store: Arc<dyn Store>,
-    clerk: StandInClerk,
+    clerk: Arc<StandInClerk>,
     authentic: Sender,
     forged: Sender,
     stale: Sender,
@@ -77,7 +77,7 @@ impl Stage {
     pub fn new(
         address: SocketAddr,
         store: Arc<dyn Store>,
-        clerk: StandInClerk,
+        clerk: Arc<StandInClerk>,
         secrets: &[(Provider, SecretString)],
         wrong: &[(Provider, SecretString)],
     ) -> anyhow::Result<Self> {

@@ -122,7 +122,9 @@ impl<T: Clone> Buffer<T> {
     }
 
     fn clear(&mut self) {
-        self.session = None;
+        if let Some(session) = self.session.take() {
+            session.end();
+        }
         self.fresh.clear();
         self.suspects.clear();
         self.suspect_out = false;

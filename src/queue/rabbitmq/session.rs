@@ -1,6 +1,7 @@
 //! One consuming channel and what is unacknowledged on it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lapin::Acker;
@@ -15,6 +16,8 @@ pub(super) struct Session {
     number: u64,
     /// Numbers of all messages that came and are not settled, whoever holds them.
     outstanding: Mutex<BTreeSet<u64>>,
+    /// Nothing of it is believed any more, whatever its channel says.
+    over: AtomicBool,
     /// One settlement after the other: an acknowledgement of "all up to here" must not overtake one
     /// of a part of that, or the broker closes the channel over the second.
     settling: tokio::sync::Mutex<()>,
@@ -25,6 +28,7 @@ impl Session {
         Self {
             number,
             outstanding: Mutex::default(),
+            over: AtomicBool::new(false),
             settling: tokio::sync::Mutex::default(),
         }
     }
@@ -32,6 +36,11 @@ impl Session {
     /// Differs between the sessions of one consumer.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The broker hands out again what is not settled: it is too late to settle it.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Release);
     }
 
     /// A message has come.
@@ -42,6 +51,9 @@ impl Session {
     /// Acknowledges messages: in one go if nothing of others lies below the last of them.
     pub(super) async fn acknowledge<T>(&self, items: &[Item<T>]) -> Result<(), RabbitError> {
         let _one_at_a_time = self.settling.lock().await;
+        if self.over.load(Ordering::Acquire) {
+            return Err(RabbitError::Gone);
+        }
         let Some(last) = items.iter().max_by_key(|item| item.tag) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use super::process::{CLERK_KEY, CREATED, DELETED, Home, PAID, UPDATED, fixture};
 use super::reference::Reference;
 
 /// An installation, and the Clerk it writes to.
-pub(super) async fn home_with_clerk() -> (Home, StandInClerk) {
+pub(crate) async fn home_with_clerk() -> (Home, StandInClerk) {
     let clerk = stand_in_clerk::start(CLERK_KEY.to_owned().into())
         .await
         .unwrap();
@@ -17,7 +17,7 @@ pub(super) async fn home_with_clerk() -> (Home, StandInClerk) {
 }
 
 /// The arguments of `send` for a story of these files.
-pub(super) fn send(files: &[&str], options: &str) -> Vec<String> {
+pub(crate) fn send(files: &[&str], options: &str) -> Vec<String> {
     let files = files.iter().map(|file| fixture(file));
     let options = options.split_whitespace().map(str::to_owned);
     std::iter::once("send".to_owned())
@@ -26,12 +26,12 @@ pub(super) fn send(files: &[&str], options: &str) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn words(arguments: &[String]) -> impl Iterator<Item = &str> {
+pub(crate) fn words(arguments: &[String]) -> impl Iterator<Item = &str> {
     arguments.iter().map(String::as_str)
 }
 
 /// What these sends come to, and everyone in them known at Clerk.
-pub(super) fn rehearse(home: &Home, clerk: &StandInClerk, sends: &[&[String]]) -> Reference {
+pub(crate) fn rehearse(home: &Home, clerk: &StandInClerk, sends: &[&[String]]) -> Reference {
     let mut reference = Reference::default();
     for send in sends {
         reference.add(&home.output(words(send).chain(["--dry-run"])));

@@ -44,6 +44,7 @@ fn where_nothing_is_configured_it_says_what_to_set_and_touches_nothing() {
             ("clerk", "warning"),
             ("data", "ok"),
             ("listener", "ok"),
+            ("queue", "ok"),
             ("database", "ok"),
         ]
     );
@@ -114,7 +115,7 @@ fn it_reports_everything_that_does_not_work() {
 fn wrong_settings_are_findings_like_others() {
     let home = Home::new()
         .with("HOOKMIRROR_LISTEN", "nowhere")
-        .with("AMQP_URL", "amqp://me:TUFSS0VS@broker")
+        .with("AMQP_URL", "amqp://me:TUFSS0VS#@broker")
         .with("HOOKMIRROR_LISTN", "x");
     let (code, found) = findings(&home);
     assert_eq!(code, Some(1));

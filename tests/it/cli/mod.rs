@@ -1,14 +1,14 @@
 //! The real binary, from the outside: what it prints, how it ends, and what it leaves behind.
 
-mod convergence;
+pub(crate) mod convergence;
 mod crash;
 mod demo;
 mod doctor;
 mod events;
 mod help;
 mod migrate;
-mod process;
-mod reference;
+pub(crate) mod process;
+pub(crate) mod reference;
 mod send;
 mod startup;
 #[cfg(target_os = "linux")]

@@ -18,29 +18,29 @@ use tempfile::TempDir;
 
 /// What must never be printed. The secrets below are valid, and made of these.
 const MARKERS: [&str; 3] = ["TUFSS0VS", "stripeMARKER", "sk_test_MARKER"];
-const SECRETS: [(&str, &str); 2] = [
+pub(crate) const SECRETS: [(&str, &str); 2] = [
     (
         "CLERK_WEBHOOK_SIGNING_SECRET",
         "whsec_TUFSS0VSTUFSS0VSTUFSS0VSTUFSS0VS",
     ),
     ("STRIPE_WEBHOOK_SECRET", "whsec_stripeMARKERstripeMARKER"),
 ];
-pub(super) const CLERK_KEY: &str = "sk_test_MARKERthatNobodyMaySee";
+pub(crate) const CLERK_KEY: &str = "sk_test_MARKERthatNobodyMaySee";
 
 /// Far more than anything takes, far less than anyone would wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A directory, settings, and the address of one installation.
-pub(super) struct Home {
+pub(crate) struct Home {
     directory: TempDir,
     variables: Vec<(String, String)>,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Home {
     /// Secrets, a data directory, a database, and an address at which nothing listens.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let address = free_address();
         let data = directory.path().join("data");
@@ -59,39 +59,39 @@ impl Home {
     }
 
     /// Nothing is set; the working directory is empty.
-    pub(super) fn unconfigured() -> Self {
+    pub(crate) fn unconfigured() -> Self {
         Self {
             variables: Vec::new(),
             ..Self::new()
         }
     }
 
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
         self
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub(super) fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.path().join("data")
     }
 
-    pub(super) fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    pub(super) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookmirror"));
         command
             .args(arguments)
@@ -103,24 +103,24 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub(super) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Ran {
+    pub(crate) fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Ran {
         Ran::of(&mut self.command(arguments))
     }
 
     /// Runs a command that must succeed, and answers what it printed.
-    pub(super) fn output<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
+    pub(crate) fn output<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
         let ran = self.run(arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
         ran.stdout
     }
 
     /// Runs a command that must succeed, and reads its JSON.
-    pub(super) fn json<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Value {
+    pub(crate) fn json<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Value {
         serde_json::from_str(&self.output(arguments)).unwrap()
     }
 
     /// Starts a command and lets it run.
-    pub(super) fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
+    pub(crate) fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
         let stdout = tempfile::NamedTempFile::new_in(self.path()).unwrap();
         let stderr = tempfile::NamedTempFile::new_in(self.path()).unwrap();
         let child = self
@@ -137,11 +137,16 @@ impl Home {
     }
 
     /// Starts `run`, and waits until it is ready.
-    pub(super) fn serve(&self) -> Running {
-        let mut running = self.start(["run"]);
-        wait_until("`run` is ready", || {
+    pub(crate) fn serve(&self) -> Running {
+        self.listen("run")
+    }
+
+    /// Starts a command that receives webhooks, and waits until it is ready.
+    pub(crate) fn listen(&self, command: &str) -> Running {
+        let mut running = self.start([command]);
+        wait_until("it listens", || {
             if let Some(status) = running.child.try_wait().unwrap() {
-                panic!("`run` ended with {status}: {}", read(&running.stderr));
+                panic!("`{command}` ended with {status}: {}", read(&running.stderr));
             }
             // It is this one that listens, and nobody else.
             read(&running.stderr).contains("ready: webhooks") && is_ready(self.address)
@@ -149,22 +154,27 @@ impl Home {
         running
     }
 
+    /// What `/readyz` answers.
+    pub(crate) fn readiness(&self) -> String {
+        ask_readiness(self.address).unwrap()
+    }
+
     /// One figure from the database.
-    pub(super) async fn count(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let mut connection = self.database().await;
         let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
         row.get(0)
     }
 
     /// Changes the database, as time or somebody else would.
-    pub(super) async fn change(&self, sql: &'static str) {
+    pub(crate) async fn change(&self, sql: &'static str) {
         let mut connection = self.options("mirror.db").connect().await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
 
     /// How many deliveries were acknowledged, seen from the files: those in the ledger, and those in
     /// the queue. A batch that is in both for a moment counts twice.
-    pub(super) async fn acknowledged(&self) -> i64 {
+    pub(crate) async fn acknowledged(&self) -> i64 {
         let mut queue = self
             .options("queue.db")
             .read_only(true)
@@ -183,7 +193,7 @@ impl Home {
     }
 
     /// Keeps everybody else from writing to the database until dropped.
-    pub(super) async fn hold_database(&self) -> SqliteConnection {
+    pub(crate) async fn hold_database(&self) -> SqliteConnection {
         let mut connection = self.options("mirror.db").connect().await.unwrap();
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut connection)
@@ -199,7 +209,7 @@ impl Home {
     }
 
     /// A connection that only reads, as the application team has one.
-    pub(super) async fn database(&self) -> SqliteConnection {
+    pub(crate) async fn database(&self) -> SqliteConnection {
         self.options("mirror.db")
             .read_only(true)
             .connect()
@@ -208,7 +218,7 @@ impl Home {
     }
 
     /// Waits until nothing is queued, and nothing is on its way to Clerk.
-    pub(super) async fn come_to_rest(&self) {
+    pub(crate) async fn come_to_rest(&self) {
         let mut patience = Patience::new();
         loop {
             let stats = self.json(["events", "stats", "--json"]);
@@ -225,14 +235,14 @@ impl Home {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub(super) fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         let ran = Self {
             code: output.status.code(),
@@ -245,7 +255,7 @@ impl Ran {
     }
 
     /// That it failed like this, said all of this on standard error, and nothing elsewhere.
-    pub(super) fn failed_with(&self, code: i32, words: &[&str]) {
+    pub(crate) fn failed_with(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         for word in words {
@@ -255,7 +265,7 @@ impl Ran {
 }
 
 /// A command that still runs. Killed when dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
@@ -263,13 +273,13 @@ pub(super) struct Running {
 
 impl Running {
     /// `kill -9`.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Sends a signal, such as `TERM`.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.child.id().to_string()])
             .status()
@@ -277,16 +287,20 @@ impl Running {
         assert!(status.success());
     }
 
-    pub(super) fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         read(&self.stdout)
     }
 
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for it to end by itself.
-    pub(super) fn wait(mut self) -> (ExitStatus, String, String) {
+    pub(crate) fn wait(mut self) -> (ExitStatus, String, String) {
         wait_until("a process ends", || self.has_ended());
         let status = self.child.wait().unwrap();
         (status, read(&self.stdout), read(&self.stderr))
@@ -318,22 +332,22 @@ fn keeps_secrets(text: &str) {
 }
 
 /// For loops that look again and again, for a limited time.
-pub(super) struct Patience(Instant);
+pub(crate) struct Patience(Instant);
 
 impl Patience {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Instant::now())
     }
 
     #[track_caller]
-    pub(super) fn look_again(&mut self) -> tokio::time::Sleep {
+    pub(crate) fn look_again(&mut self) -> tokio::time::Sleep {
         assert!(self.0.elapsed() < PATIENCE, "waited too long");
         tokio::time::sleep(LOOK_AGAIN)
     }
 }
 
 /// Looks again and again, for a limited time.
-pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < PATIENCE, "waited too long until {what}");
@@ -343,7 +357,7 @@ pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// An address of the loopback interface at which nothing listens. From below the range that the
 /// system gives out by itself, so that nobody who asks for any port gets it in the meantime.
-pub(super) fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes that were started together are far apart: more than one of them needs.
     let begin = u16::try_from(u64::from(std::process::id()) * 127 % 18_000).unwrap();
@@ -356,27 +370,28 @@ pub(super) fn free_address() -> SocketAddr {
     }
 }
 
-pub(super) fn is_ready(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut connection = TcpStream::connect(address)?;
-        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(
-            connection,
-            "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+pub(crate) fn is_ready(address: SocketAddr) -> bool {
+    ask_readiness(address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn ask_readiness(address: SocketAddr) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(Duration::from_secs(6)))?;
+    write!(
+        connection,
+        "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 /// A payload of the repository.
-pub(super) fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-pub(super) const CREATED: &str = "clerk/user.created.json";
-pub(super) const UPDATED: &str = "clerk/user.updated.json";
-pub(super) const DELETED: &str = "clerk/user.deleted.json";
-pub(super) const PAID: &str = "stripe/checkout.session.completed.json";
+pub(crate) const CREATED: &str = "clerk/user.created.json";
+pub(crate) const UPDATED: &str = "clerk/user.updated.json";
+pub(crate) const DELETED: &str = "clerk/user.deleted.json";
+pub(crate) const PAID: &str = "stripe/checkout.session.completed.json";

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::Row;
+use sqlx::{Connection, Row};
 
 use super::process::Home;
 
@@ -29,11 +29,22 @@ struct ClerkBody<'a> {
     data: &'a RawValue,
 }
 
+/// The same words on both engines.
+const MEMBERS: &str =
+    "SELECT users.id, users.revision, members.paid FROM users JOIN members USING (id)";
+const LEDGER: &str = "SELECT source, event_id FROM events";
+
+/// What a database shows.
+struct Mirror {
+    members: BTreeMap<String, (String, bool)>,
+    ledger: Vec<(String, String)>,
+}
+
 /// What a set of events comes to.
 #[derive(Debug, Default)]
-pub(super) struct Reference {
-    pub(super) deliveries: u64,
-    pub(super) events: BTreeSet<(String, String)>,
+pub(crate) struct Reference {
+    pub(crate) deliveries: u64,
+    pub(crate) events: BTreeSet<(String, String)>,
     /// The newest revision of each user that was ever told of.
     revisions: BTreeMap<String, String>,
     deleted: BTreeSet<String>,
@@ -42,7 +53,7 @@ pub(super) struct Reference {
 
 impl Reference {
     /// Adds what one `send --dry-run` prints.
-    pub(super) fn add(&mut self, dry_run: &str) {
+    pub(crate) fn add(&mut self, dry_run: &str) {
         for line in dry_run.lines() {
             let line: Line = serde_json::from_str(line).unwrap();
             let body: Value = serde_json::from_str(&line.body).unwrap();
@@ -77,7 +88,7 @@ impl Reference {
     }
 
     /// Lets everyone exist at Clerk, except for those who were deleted there.
-    pub(super) fn populate(&self, clerk: &StandInClerk) {
+    pub(crate) fn populate(&self, clerk: &StandInClerk) {
         for id in self
             .revisions
             .keys()
@@ -88,37 +99,57 @@ impl Reference {
     }
 
     /// Compares the database, the account and Clerk's metadata with what they must be.
-    pub(super) async fn check(&self, home: &Home, clerk: &StandInClerk) {
+    pub(crate) async fn check(&self, home: &Home, clerk: &StandInClerk) {
         let mut database = home.database().await;
-        let rows = sqlx::query(
-            "SELECT users.id, users.revision, members.paid FROM users JOIN members USING (id)",
-        )
-        .fetch_all(&mut database)
-        .await
-        .unwrap();
-        let seen: BTreeMap<String, (String, bool)> = rows
+        let rows = sqlx::query(MEMBERS).fetch_all(&mut database).await.unwrap();
+        let members = rows
             .iter()
-            .map(|row| (row.get("id"), (row.get("revision"), row.get("paid"))))
-            .collect();
+            .map(|row| (row.get("id"), (row.get("revision"), row.get("paid"))));
+        let mirror = Mirror {
+            members: members.collect(),
+            ledger: sqlx::query_as(LEDGER)
+                .fetch_all(&mut database)
+                .await
+                .unwrap(),
+        };
+        self.check_mirror(&mirror);
+        self.check_account(&home.json(["events", "stats", "--json"]));
+        self.check_clerk(clerk);
+    }
+
+    /// The same on Postgres.
+    pub(crate) async fn check_on_postgres(&self, home: &Home, url: &str, clerk: &StandInClerk) {
+        let mut database = sqlx::PgConnection::connect(url).await.unwrap();
+        let rows = sqlx::query(MEMBERS).fetch_all(&mut database).await.unwrap();
+        let members = rows
+            .iter()
+            .map(|row| (row.get("id"), (row.get("revision"), row.get("paid"))));
+        let mirror = Mirror {
+            members: members.collect(),
+            ledger: sqlx::query_as(LEDGER)
+                .fetch_all(&mut database)
+                .await
+                .unwrap(),
+        };
+        self.check_mirror(&mirror);
+        self.check_account(&home.json(["events", "stats", "--json"]));
+        self.check_clerk(clerk);
+    }
+
+    fn check_mirror(&self, mirror: &Mirror) {
         let wanted: BTreeMap<String, (String, bool)> = self
             .revisions
             .iter()
             .filter(|(id, _)| !self.deleted.contains(*id))
             .map(|(id, revision)| (id.clone(), (revision.clone(), self.payers.contains(id))))
             .collect();
-        same(&seen, &wanted);
-
-        let rows = sqlx::query("SELECT source, event_id FROM events")
-            .fetch_all(&mut database)
-            .await
-            .unwrap();
-        let ledger: BTreeSet<(String, String)> = rows
-            .iter()
-            .map(|row| (row.get("source"), row.get("event_id")))
-            .collect();
+        same(&mirror.members, &wanted);
+        let ledger: BTreeSet<(String, String)> = mirror.ledger.iter().cloned().collect();
+        assert_eq!(ledger.len(), mirror.ledger.len(), "an event is there twice");
         same(&ledger, &self.events);
+    }
 
-        let stats = home.json(["events", "stats", "--json"]);
+    fn check_account(&self, stats: &Value) {
         let in_states: u64 = stats["states"]
             .as_array()
             .unwrap()
@@ -132,7 +163,9 @@ impl Reference {
             distinct,
             "{stats}"
         );
+    }
 
+    fn check_clerk(&self, clerk: &StandInClerk) {
         for id in self.revisions.keys() {
             let metadata = clerk.metadata_of(&UserId::parse(id).unwrap());
             let wanted = match (self.deleted.contains(id), self.payers.contains(id)) {
@@ -147,7 +180,7 @@ impl Reference {
     }
 
     /// That this is a test of something.
-    pub(super) fn has_everything(&self) {
+    pub(crate) fn has_everything(&self) {
         let kept = self.revisions.len() - self.deleted.len();
         assert!(self.deliveries > self.events.len() as u64);
         assert!(kept > 0 && !self.payers.is_empty() && self.revisions.len() > kept);

@@ -48,7 +48,7 @@ fn problems_in_the_file_name_their_line() {
          HOOKMIRROR_MAX_CONNECTIONS = 1.5\n\
          HOOKMIRROR_MAX_BODY_BYTES = 0x10_0000\n\
          HOOKMIRROR_CONFIG = 'other.toml'\n\
-         AMQP_URL = 'amqp://broker'\n\
+         AMQP_URL = 'broker'\n\
          [[source]]\n\
          name = 'second'\n",
     );
@@ -63,7 +63,7 @@ fn problems_in_the_file_name_their_line() {
         (6, "wrong_type", "HOOKMIRROR_MAX_CONNECTIONS"),
         (7, "wrong_type", "HOOKMIRROR_MAX_BODY_BYTES"),
         (8, "nested_config_file", "HOOKMIRROR_CONFIG"),
-        (9, "amqp_not_in_this_version", "AMQP_URL"),
+        (9, "invalid_amqp_url", "AMQP_URL"),
         (10, "unknown_setting", "source"),
     ]
     .map(|(line, code, setting)| (file.line(line), code, setting.to_owned()));

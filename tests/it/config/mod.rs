@@ -9,6 +9,7 @@ mod data_dir;
 mod layers;
 mod problems;
 mod secrets;
+mod service_urls;
 mod table;
 
 const CLERK_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl";

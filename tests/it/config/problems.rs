@@ -47,16 +47,28 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[("HOOKMIRROR_MAX_BODY_BYTES", "67108865")],
     ),
     (
-        "postgres_not_in_this_version",
-        &[("DATABASE_URL", "postgres://db/mirror")],
+        "invalid_database_url",
+        &[("DATABASE_URL", "postgres:mirror")],
     ),
     (
-        "postgres_not_in_this_version",
-        &[("DATABASE_URL", "postgresql:///mirror")],
+        "invalid_database_url",
+        &[("DATABASE_URL", "postgres://me:a#b@db/mirror")],
     ),
     (
-        "amqp_not_in_this_version",
-        &[("AMQP_URL", "amqp://localhost")],
+        "invalid_database_url",
+        &[("DATABASE_URL", "postgres://me:a/b@db:x/mirror")],
+    ),
+    ("invalid_amqp_url", &[("AMQP_URL", "localhost")]),
+    ("invalid_amqp_url", &[("AMQP_URL", "http://localhost")]),
+    ("invalid_amqp_url", &[("AMQP_URL", "amqp:localhost")]),
+    ("invalid_amqp_url", &[("AMQP_URL", "amqp:///vhost")]),
+    (
+        "invalid_amqp_url",
+        &[("AMQP_URL", "amqp://me:a#b@localhost")],
+    ),
+    (
+        "not_a_whole_number",
+        &[("HOOKMIRROR_SPOOL_MAX_BYTES", "1GiB")],
     ),
     (
         "database_not_durable",
@@ -224,8 +236,8 @@ fn problems_of_all_sections_are_reported_together() {
     let file = SettingsFile::new("HOOKMIRROR_LISTN = '127.0.0.1:1'\nHOOKMIRROR_DATA_DIR = true\n");
     let result = load(&[
         file.named(),
-        ("DATABASE_URL", "postgres://db/mirror"),
-        ("AMQP_URL", "amqp://broker"),
+        ("DATABASE_URL", "postgres:mirror"),
+        ("AMQP_URL", "broker"),
         ("HOOKMIRROR_LISTEN", "nowhere"),
         ("HOOKMIRROR_MAX_BODY_BYTES", "0"),
         ("HOOKMIRROR_TOLERANCE_SECONDS", "0"),
@@ -245,8 +257,8 @@ fn problems_of_all_sections_are_reported_together() {
         [
             ("unknown_setting", "HOOKMIRROR_LISTN"),
             ("wrong_type", "HOOKMIRROR_DATA_DIR"),
-            ("amqp_not_in_this_version", "AMQP_URL"),
-            ("postgres_not_in_this_version", "DATABASE_URL"),
+            ("invalid_database_url", "DATABASE_URL"),
+            ("invalid_amqp_url", "AMQP_URL"),
             ("invalid_listen_address", "HOOKMIRROR_LISTEN"),
             ("out_of_range", "HOOKMIRROR_MAX_BODY_BYTES"),
             ("out_of_range", "HOOKMIRROR_TOLERANCE_SECONDS"),

@@ -7,13 +7,15 @@ use super::{SettingsFile, load};
 const MARK: &str = "m4rk";
 
 /// Values with a secret in them, in every way in which one could come near a message.
-const VALUES: [&str; 9] = [
+const VALUES: [&str; 11] = [
     "whsec_m4rk",
     "whsec_m4rk,m4rk,whsec_m4rk*",
     "sk_live_m4rk",
     "sk_live_m4rk m4rk",
     "pk_live_m4rk sk_live_m4rk",
     "postgres://user:m4rk@db/mirror",
+    "postgres://user:m4rk@db/mirror?password=m4rk",
+    "amqps://user:m4rk@broker/vhost",
     "mysql://user:m4rk@db/mirror",
     "http://user:m4rk@clerk.example/v1",
     "https://user:m4rk@clerk.example/v1?key=sk_live_m4rk",
@@ -29,7 +31,7 @@ fn no_secret_is_shown_whichever_setting_it_was_written_to() {
         .iter()
         .flat_map(|setting| [Some(setting.name), setting.alias])
         .flatten()
-        .chain(["AMQP_URL", "HOOKMIRROR_ADMIN_TOKEN", "HOOKMIRROR_UNKNOWN"]);
+        .chain(["HOOKMIRROR_ADMIN_TOKEN", "HOOKMIRROR_UNKNOWN"]);
     for name in names {
         for value in VALUES {
             let file = SettingsFile::new(format!("{name} = \"{value}\"\n"));

@@ -16,7 +16,7 @@ use hookmirror::outbox::Dispatcher;
 use hookmirror::scheduler::Scheduler;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
-use hookmirror::worker::Worker;
+use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -299,7 +299,10 @@ impl Roles {
                 .collect::<Sources>(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             outbox_bell: Arc::new(Notify::new()),
-            backoff: BACKOFF,
+            patience: Patience {
+                backoff: BACKOFF,
+                hold: Duration::from_secs(3600),
+            },
         };
         let work = async {
             let batch = worker.take().await.unwrap();

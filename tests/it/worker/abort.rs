@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
+use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::source::Sources;
 use hookmirror::model::state::EventState;
 use hookmirror::queue::Publisher;
@@ -14,7 +15,7 @@ use hookmirror::worker::Worker;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKOFF, checkout, user_updated};
+use super::{PATIENT, checkout, user_updated};
 use crate::support::abort::AbortOn;
 use crate::support::clock::FixedClock;
 use crate::support::directory::directory;
@@ -42,7 +43,7 @@ async fn work(directory: &Path, store: Arc<dyn Store>) {
         sources: Sources::default(),
         clock: Arc::new(FixedClock(at(0))),
         outbox_bell: Arc::new(Notify::new()),
-        backoff: BACKOFF,
+        patience: PATIENT,
     };
     let batch = worker.take().await.unwrap();
     let never = CancellationToken::new();
@@ -72,7 +73,11 @@ async fn a_worker_that_is_aborted_leaves_everything_to_the_next_one() {
             "{event}"
         );
     }
-    work(directory.path(), Arc::clone(&store)).await;
+    // After these deaths the queue hands out what was there one by one.
+    let all = EventFilter::default();
+    while store.list_events(&all, 10).await.unwrap().len() < 3 {
+        work(directory.path(), Arc::clone(&store)).await;
+    }
     for event in ["msg_1", DEADLY, "evt_2"] {
         let record = store.find_event(&key(event)).await.unwrap().unwrap();
         assert_eq!(record.summary.state, EventState::Applied, "{event}");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hookmirror::backoff::Backoff;
 use hookmirror::model::changes::Outcome;
 use hookmirror::model::state::EventState;
+use hookmirror::queue::Consumer;
 use hookmirror::worker::WorkError;
 
 use super::{Bench, USER, checkout, user_updated};
@@ -100,12 +101,39 @@ async fn it_resumes_by_itself_when_the_store_is_back() {
     assert_eq!(bench.waiting().await, 0);
 }
 
+#[tokio::test]
+async fn in_a_long_outage_the_batch_goes_back_and_nothing_is_taken() {
+    let mut bench = Bench::new().await;
+    let faults = Arc::clone(&bench.faults);
+    bench.worker.as_mut().unwrap().patience.hold = Duration::ZERO;
+    faults.break_down(Call::Apply, When::Before);
+    faults.break_down(Call::Ping, When::Before);
+    bench.publish(user_updated("msg_1")).await;
+    let mut consumer = bench.queue.consumer();
+    bench
+        .running(async {
+            faults.until_ended(Call::Ping, 5).await;
+            // Whoever reaches the database can have it.
+            let batch = consumer.take(10).await.unwrap();
+            assert_eq!(batch.events.len(), 1);
+            batch.delivery.give_back();
+            assert_eq!(faults.ended(Call::Take), 1, "takes nothing meanwhile");
+            faults.mend(Call::Apply);
+            faults.mend(Call::Ping);
+            faults.until_ended(Call::Ack, 1).await;
+        })
+        .await;
+    let applied = Some((EventState::Applied, 1, 1));
+    assert_eq!(bench.account("msg_1").await, applied);
+    assert_eq!(bench.waiting().await, 0);
+}
+
 /// Whoever can only look at the database must not be driven in circles by a successful look.
 #[tokio::test]
 async fn a_store_that_answers_and_commits_nothing_is_not_asked_in_a_rush() {
     let mut bench = Bench::new().await;
     let faults = Arc::clone(&bench.faults);
-    bench.worker.as_mut().unwrap().backoff = SLOW;
+    bench.worker.as_mut().unwrap().patience.backoff = SLOW;
     faults.break_down(Call::Apply, When::Before);
     bench.publish(user_updated("msg_1")).await;
     let start = Instant::now();
@@ -137,7 +165,7 @@ async fn it_outlives_a_queue_that_is_away() {
 async fn a_queue_that_acknowledges_nothing_is_not_asked_in_a_rush() {
     let mut bench = Bench::new().await;
     let faults = Arc::clone(&bench.faults);
-    bench.worker.as_mut().unwrap().backoff = SLOW;
+    bench.worker.as_mut().unwrap().patience.backoff = SLOW;
     faults.break_down(Call::Ack, When::Before);
     bench.publish(user_updated("msg_1")).await;
     let start = Instant::now();
@@ -175,7 +203,7 @@ async fn it_stops_in_the_middle_of_a_long_wait() {
     for call in [Call::Apply, Call::Take, Call::Ack] {
         let mut bench = Bench::new().await;
         let faults = Arc::clone(&bench.faults);
-        bench.worker.as_mut().unwrap().backoff = Backoff {
+        bench.worker.as_mut().unwrap().patience.backoff = Backoff {
             first: Duration::from_secs(3600),
             longest: Duration::from_secs(3600),
             seed: 7,

@@ -12,7 +12,7 @@ use hookmirror::store::Store;
 use hookmirror::worker::{DeadLetterDrain, WorkError};
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKOFF, PATIENCE, fixture};
+use super::{PATIENCE, PATIENT, fixture};
 use crate::support::clock::FixedClock;
 use crate::support::database::{self, Database};
 use crate::support::dead_letters::MemoryDeadLetters;
@@ -47,7 +47,7 @@ impl Bench {
                 faults: Arc::clone(&self.faults),
             }),
             clock: Arc::new(FixedClock(at(100))) as Arc<dyn Clock>,
-            backoff: BACKOFF,
+            patience: PATIENT,
         }
     }
 

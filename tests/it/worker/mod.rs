@@ -15,7 +15,7 @@ use hookmirror::ops::account::account;
 use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::{EmbeddedQueue, inspect};
 use hookmirror::store::Store;
-use hookmirror::worker::{WorkError, Worker};
+use hookmirror::worker::{Patience, WorkError, Worker};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,11 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(1),
     longest: Duration::from_millis(5),
     seed: 7,
+};
+/// Keeps a batch in hand for as long as it takes.
+const PATIENT: Patience = Patience {
+    backoff: BACKOFF,
+    hold: Duration::from_secs(3600),
 };
 
 struct Bench {
@@ -150,7 +155,7 @@ fn worker(
         sources: Sources::default(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         outbox_bell: Arc::clone(bell),
-        backoff: BACKOFF,
+        patience: PATIENT,
     }
 }
 

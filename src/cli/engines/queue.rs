@@ -1,0 +1,217 @@
+//! The queue that the settings name: embedded, or a broker with a spool in front of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::backoff::Backoff;
+use crate::clock::SystemClock;
+use crate::config::{BrokerSettings, Config};
+use crate::error_chain::ErrorChain;
+use crate::model::ledger::{AtBroker, Waiting};
+use crate::queue::embedded::{EmbeddedQueue, inspect};
+use crate::queue::rabbitmq::{Depth, RabbitError, RabbitQueue, Settings, Topology};
+use crate::queue::spool::{Relay, SpoolingPublisher};
+use crate::queue::{Consumer, DeadLetters, Publisher};
+
+/// An open queue.
+pub(in crate::cli) enum Queue {
+    /// In the data directory of this process.
+    Embedded(EmbeddedQueue),
+    /// At a broker.
+    Broker {
+        broker: Box<RabbitQueue>,
+        /// Only where webhooks are received.
+        spool: Option<Spool>,
+        backoff: Backoff,
+    },
+}
+
+/// Where events go while the broker is away.
+pub(in crate::cli) struct Spool {
+    queue: EmbeddedQueue,
+    publisher: Arc<SpoolingPublisher>,
+}
+
+impl Queue {
+    /// Opens the embedded queue.
+    pub(in crate::cli) async fn embedded(data_dir: &Path) -> anyhow::Result<Self> {
+        let queue = EmbeddedQueue::open(data_dir)
+            .await
+            .context("cannot start without the queue")?;
+        Ok(Self::Embedded(queue))
+    }
+
+    /// Opens the broker's queue; with a spool if this process receives webhooks. The broker may be
+    /// away, but if it answers, what it says must fit.
+    pub(in crate::cli) async fn at_broker(
+        settings: &BrokerSettings,
+        spool_in: Option<&Path>,
+        confirm_timeout: Duration,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let backoff = Backoff {
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(5),
+            seed,
+        };
+        // Of the time that ingress has, the spool must have enough as well.
+        let patience = match spool_in {
+            Some(_) if settings.spool_max_bytes > 0 => confirm_timeout / 2,
+            _ => confirm_timeout,
+        };
+        let broker = open_broker(settings, patience, backoff)?;
+        match broker.check().await {
+            // The first events need not take the detour.
+            Ok(_) => {
+                let _ = tokio::time::timeout(patience, broker.publisher().connected()).await;
+            }
+            Err(error) if error.is_lasting() => {
+                return Err(error).with_context(|| format!("cannot work with {}", settings.url));
+            }
+            Err(error) => tracing::warn!(
+                broker = %settings.url,
+                error = %ErrorChain(&error),
+                "RabbitMQ is away; it is tried again until it is there"
+            ),
+        }
+        let spool = match spool_in {
+            Some(data_dir) if settings.spool_max_bytes > 0 => {
+                let queue = EmbeddedQueue::open_as_spool(data_dir)
+                    .await
+                    .context("cannot start without the spool (HOOKMIRROR_SPOOL_MAX_BYTES)")?;
+                let publisher = SpoolingPublisher::new(
+                    Arc::new(broker.publisher()),
+                    queue.publisher(),
+                    settings.spool_max_bytes,
+                    patience,
+                    Arc::new(SystemClock),
+                );
+                Some(Spool {
+                    publisher: Arc::new(publisher),
+                    queue,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self::Broker {
+            broker: Box::new(broker),
+            spool,
+            backoff,
+        })
+    }
+
+    /// Where ingress puts events.
+    pub(in crate::cli) fn front(&self) -> Arc<dyn Publisher> {
+        match self {
+            Self::Broker {
+                spool: Some(spool), ..
+            } => Arc::clone(&spool.publisher) as Arc<dyn Publisher>,
+            _ => self.publisher(),
+        }
+    }
+
+    /// The queue itself, without a detour: for those who can come again.
+    pub(in crate::cli) fn publisher(&self) -> Arc<dyn Publisher> {
+        match self {
+            Self::Embedded(queue) => Arc::new(queue.publisher()),
+            Self::Broker { broker, .. } => Arc::new(broker.publisher()),
+        }
+    }
+
+    /// Where the worker takes events.
+    pub(in crate::cli) fn consumer(&self) -> Box<dyn Consumer> {
+        match self {
+            Self::Embedded(queue) => Box::new(queue.consumer()),
+            Self::Broker { broker, .. } => Box::new(broker.consumer()),
+        }
+    }
+
+    /// What the queue gave up on.
+    pub(in crate::cli) fn dead_letters(&self) -> Box<dyn DeadLetters> {
+        match self {
+            Self::Embedded(queue) => Box::new(queue.dead_letters()),
+            Self::Broker { broker, .. } => Box::new(broker.dead_letters()),
+        }
+    }
+
+    /// Moves what is in the spool to the broker, until `stop`. `None` where there is no spool.
+    pub(in crate::cli) fn relay(&self) -> Option<Relay> {
+        match self {
+            Self::Broker {
+                broker,
+                spool: Some(spool),
+                backoff,
+            } => Some(Relay {
+                spool: Box::new(spool.queue.consumer()),
+                broker: Arc::new(broker.publisher()),
+                backoff: *backoff,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Closes it; to be called when nobody works with it any more.
+    pub(in crate::cli) async fn close(self) {
+        match self {
+            Self::Embedded(queue) => queue.close().await,
+            Self::Broker { broker, spool, .. } => {
+                broker.close().await;
+                if let Some(spool) = spool {
+                    spool.queue.close().await;
+                }
+            }
+        }
+    }
+}
+
+fn open_broker(
+    settings: &BrokerSettings,
+    confirm_timeout: Duration,
+    backoff: Backoff,
+) -> Result<RabbitQueue, RabbitError> {
+    let patience = Settings {
+        confirm_timeout,
+        ..Settings::default()
+    };
+    RabbitQueue::new(
+        settings.url.secret(),
+        Topology::default(),
+        patience,
+        backoff,
+    )
+}
+
+async fn ask_broker(settings: &BrokerSettings) -> Result<Depth, RabbitError> {
+    let backoff = Backoff {
+        first: Duration::from_secs(1),
+        longest: Duration::from_secs(1),
+        seed: 0,
+    };
+    open_broker(settings, Duration::from_secs(5), backoff)?
+        .check()
+        .await
+}
+
+/// What waits, seen from outside: in the data directory of this machine, and at the broker.
+pub(in crate::cli) async fn waiting(config: &Config) -> anyhow::Result<Waiting> {
+    let waiting = inspect::waiting(&config.data_dir)
+        .await
+        .context("cannot look into the queue")?;
+    let Some(settings) = &config.broker else {
+        return Ok(waiting);
+    };
+    let at_broker = match ask_broker(settings).await {
+        Ok(depth) => AtBroker::Ready {
+            work: depth.work.into(),
+            dead: depth.dead.into(),
+        },
+        Err(error) => AtBroker::Unknown(ErrorChain(&error).to_string()),
+    };
+    Ok(Waiting {
+        at_broker: Some(at_broker),
+        ..waiting
+    })
+}
