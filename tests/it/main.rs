@@ -13,6 +13,7 @@ mod config;
 mod convergence;
 mod docs;
 mod fixtures;
+mod fleet;
 mod handlers;
 mod ingress;
 mod model;
