@@ -11,6 +11,7 @@ mod clerk_api;
 mod cli;
 mod config;
 mod convergence;
+mod deploy;
 mod docs;
 mod fixtures;
 mod fleet;
