@@ -98,7 +98,7 @@ impl System {
         {
             // An outage that is over should not be waited for much longer.
             let backoff = Backoff {
-                longest: Duration::from_secs(5),
+                longest: Duration::from_secs(2),
                 ..backoff
             };
             let patience = Patience {

@@ -54,7 +54,7 @@ impl Queue {
     ) -> anyhow::Result<Self> {
         let backoff = Backoff {
             first: Duration::from_millis(200),
-            longest: Duration::from_secs(5),
+            longest: Duration::from_secs(2),
             seed,
         };
         // Of the time that ingress has, the spool must have enough as well.
