@@ -114,7 +114,10 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(Box::pin(dispatch(cli.command))) {
+    let ended = runtime.block_on(Box::pin(dispatch(cli.command)));
+    // What is still under way has had its time; a name that is being looked up could take long yet.
+    runtime.shutdown_background();
+    match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(1),
         Ok(Ended::FoundSomething) => ExitCode::from(3),

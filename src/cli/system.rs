@@ -4,6 +4,7 @@
 //! wait until the schema is current.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ use crate::provider::Verifier;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
 use crate::worker::{DeadLetterDrain, Patience, Worker};
+
+/// How long the start waits for the schema of a database elsewhere: the front door stays shut
+/// meanwhile.
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A migration that was begun.
+type Migrating = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// What a system is built from. What is not there is a role that this process does not have.
 pub(super) struct Parts {
@@ -150,30 +158,43 @@ impl System {
             return Ok(current);
         };
         let store = database.store();
-        match migrate(&*store).await {
-            Ok(()) => current.cancel(),
-            Err(error @ StoreError::Unavailable { .. }) if database.is_remote() => {
+        let mut migrating: Migrating = Box::pin(migrate(Arc::clone(&store)));
+        let patience = match database.is_remote() {
+            true => SCHEMA_PATIENCE,
+            false => Duration::MAX,
+        };
+        let under_way = match tokio::time::timeout(patience, &mut migrating).await {
+            Ok(Ok(())) => {
+                current.cancel();
+                return Ok(current);
+            }
+            Ok(Err(error @ StoreError::Unavailable { .. })) if database.is_remote() => {
                 tracing::warn!(
                     error = %ErrorChain(&error),
                     "the database is away; it is tried again until it is there"
                 );
-                let done = current.clone();
-                let stop = self.stop_work.clone();
-                let waiting = async move {
-                    if stop
-                        .run_until_cancelled(migrate_patiently(&*store, backoff))
-                        .await
-                        .is_some_and(|current| current)
-                    {
-                        done.cancel();
-                        stop.cancelled().await;
-                    }
-                };
-                let task = watched(waiting, "migration", &self.broken, &self.stop_work);
-                self.workers.push(task);
+                None
             }
-            Err(error) => return Err(error).context("cannot start without the database"),
-        }
+            Ok(Err(error)) => return Err(error).context("cannot start without the database"),
+            Err(_) => {
+                tracing::warn!(
+                    "the schema is not current yet; events stay in the queue until it is: is another \
+                     process migrating it?"
+                );
+                Some(migrating)
+            }
+        };
+        let done = current.clone();
+        let stop = self.stop_work.clone();
+        let waiting = async move {
+            let waiting = migrate_patiently(store, backoff, under_way);
+            if stop.run_until_cancelled(waiting).await == Some(true) {
+                done.cancel();
+                stop.cancelled().await;
+            }
+        };
+        let task = watched(waiting, "migration", &self.broken, &self.stop_work);
+        self.workers.push(task);
         Ok(current)
     }
 
@@ -253,19 +274,29 @@ impl System {
     }
 }
 
-async fn migrate(store: &dyn Store) -> Result<(), StoreError> {
+async fn migrate(store: Arc<dyn Store>) -> Result<(), StoreError> {
     for migration in store.migrate().await? {
         tracing::info!(migration, "applied migration {migration}");
     }
     Ok(())
 }
 
-/// Tries until the database answers; whether the schema is current then.
-async fn migrate_patiently(store: &dyn Store, backoff: Backoff) -> bool {
+/// Tries until the database answers, `under_way` first; whether the schema is current then.
+async fn migrate_patiently(
+    store: Arc<dyn Store>,
+    backoff: Backoff,
+    mut under_way: Option<Migrating>,
+) -> bool {
     let mut failures = 0;
     loop {
-        tokio::time::sleep(backoff.delay(failures)).await;
-        match migrate(store).await {
+        let result = match under_way.take() {
+            Some(migrating) => migrating.await,
+            None => {
+                tokio::time::sleep(backoff.delay(failures)).await;
+                migrate(Arc::clone(&store)).await
+            }
+        };
+        match result {
             Ok(()) => {
                 tracing::info!("the database is there; work begins");
                 return true;

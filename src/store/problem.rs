@@ -86,6 +86,23 @@ pub(super) fn unavailable(action: &'static str) -> impl FnOnce(sqlx::Error) -> S
     }
 }
 
+/// Whether a schema that does not come to be is the schema's fault. Not if the wire broke, and not
+/// for these classes of SQLSTATE: 08 (connection), 25 (read-only, idle for too long), 40 (another
+/// writer), 53 (resources), 55 (locks), 57 (an operator, or a start or a stop), 58 (the system).
+pub(super) fn is_of_schema(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    let passing = |code: &str| {
+        ["08", "25", "40", "53", "55", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class))
+    };
+    error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_none_or(|error| !passing(error.code()))
+}
+
 /// Classes of SQLSTATE 28 (invalid authorization) and 3D (no such database).
 fn is_refusal(error: &sqlx::Error) -> bool {
     let code = error

@@ -66,15 +66,22 @@ impl Worker {
     /// Works until `stop`, finishing the batch in hand if the database lets it.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut outage = Outage::new(self.patience.backoff);
-        while let Some(taken) = stop.run_until_cancelled(self.take()).await {
+        // It may have been the batch that was too much for the database: many events that must be told
+        // from each other take it longer than a call may. A single one never is.
+        let mut most = BATCH;
+        while let Some(taken) = stop.run_until_cancelled(self.take_up_to(most)).await {
             let worked = match taken {
                 Ok(batch) => self.process(batch, &stop).await.map(drop),
                 Err(error) => Err(error),
             };
             match worked {
-                Ok(()) => queue_is_back(&mut outage),
+                Ok(()) => {
+                    most = (2 * most).min(BATCH);
+                    queue_is_back(&mut outage);
+                }
                 Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
                 Err(WorkError::Store(_)) => {
+                    most = 1;
                     wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;
                 }
             }
@@ -87,7 +94,11 @@ impl Worker {
     ///
     /// When the queue cannot be read.
     pub async fn take(&mut self) -> Result<Batch, WorkError> {
-        self.consumer.take(BATCH).await.map_err(WorkError::Queue)
+        self.take_up_to(BATCH).await
+    }
+
+    async fn take_up_to(&mut self, most: usize) -> Result<Batch, WorkError> {
+        self.consumer.take(most).await.map_err(WorkError::Queue)
     }
 
     /// Brings one batch to its end: decided, committed, acknowledged. Waits for a database that is

@@ -77,25 +77,27 @@ impl Queue {
                 "RabbitMQ is away; it is tried again until it is there"
             ),
         }
-        let spool = match spool_in {
+        let queue = match spool_in {
             Some(data_dir) if settings.spool_max_bytes > 0 => {
-                let queue = EmbeddedQueue::open_as_spool(data_dir)
-                    .await
-                    .context("cannot start without the spool (HOOKMIRROR_SPOOL_MAX_BYTES)")?;
-                let publisher = SpoolingPublisher::new(
-                    Arc::new(broker.publisher()),
-                    queue.publisher(),
-                    settings.spool_max_bytes,
-                    patience,
-                    Arc::new(SystemClock),
-                );
-                Some(Spool {
-                    publisher: Arc::new(publisher),
-                    queue,
-                })
+                let queue = EmbeddedQueue::open_as_spool(data_dir).await;
+                Some(queue.context("cannot start without the spool (HOOKMIRROR_SPOOL_MAX_BYTES)")?)
             }
-            _ => None,
+            Some(data_dir) => left_over(data_dir).await,
+            None => None,
         };
+        let spool = queue.map(|queue| {
+            let publisher = SpoolingPublisher::new(
+                Arc::new(broker.publisher()),
+                queue.publisher(),
+                settings.spool_max_bytes,
+                patience,
+                Arc::new(SystemClock),
+            );
+            Spool {
+                publisher: Arc::new(publisher),
+                queue,
+            }
+        });
         Ok(Self::Broker {
             broker: Box::new(broker),
             spool,
@@ -165,6 +167,24 @@ impl Queue {
             }
         }
     }
+}
+
+/// What was acknowledged before the spool was switched off has to leave it all the same. Nothing is
+/// added to it, so new events do not depend on it.
+async fn left_over(data_dir: &Path) -> Option<EmbeddedQueue> {
+    let opened = async {
+        if inspect::waiting(data_dir).await?.messages == 0 {
+            return Ok(None);
+        }
+        anyhow::Ok(Some(EmbeddedQueue::open_as_spool(data_dir).await?))
+    };
+    opened.await.unwrap_or_else(|error| {
+        tracing::error!(
+            error = %ErrorChain(&*error),
+            "what may be left in the data directory cannot be relayed to RabbitMQ"
+        );
+        None
+    })
 }
 
 fn open_broker(

@@ -152,7 +152,6 @@ impl<T: Clone + Send + 'static> Feeder<T> {
                         queue = self.reading.queue,
                         "nobody takes messages; they go back to the broker"
                     );
-                    self.intake.buffer().end();
                     failures = 0;
                     told = false;
                 }
@@ -276,7 +275,7 @@ impl<T: Clone + Send + 'static> Feeder<T> {
                         if !channel.status().connected() {
                             return Err(RabbitError::Gone);
                         }
-                        if self.is_idle() {
+                        if self.end_if_idle() {
                             return Ok(Some(End::Idle));
                         }
                     }
@@ -311,7 +310,7 @@ impl<T: Clone + Send + 'static> Feeder<T> {
                     }),
                 },
                 () = self.intake.ended.cancelled() => return Ok(End::Ended),
-                _ = look.tick() => if self.is_idle() {
+                _ = look.tick() => if self.end_if_idle() {
                     return Ok(End::Idle);
                 },
             }
@@ -354,9 +353,16 @@ impl<T: Clone + Send + 'static> Feeder<T> {
         Ok(Some(suspect))
     }
 
-    fn is_idle(&self) -> bool {
-        let idle_since = self.intake.buffer().idle_since();
-        idle_since.is_some_and(|since| since.elapsed() >= self.idle_after)
+    /// Looks and ends the session in one go: whoever comes later, while the broker is told, takes
+    /// nothing stale, and is heard as one who wants another session.
+    fn end_if_idle(&self) -> bool {
+        let mut buffer = self.intake.buffer();
+        let idle_since = buffer.idle_since();
+        let idle = idle_since.is_some_and(|since| since.elapsed() >= self.idle_after);
+        if idle {
+            buffer.end();
+        }
+        idle
     }
 
     fn failed(&self, source: lapin::Error) -> RabbitError {

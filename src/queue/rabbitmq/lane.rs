@@ -5,14 +5,15 @@
 //! it pairs a returned (unroutable) message with whichever confirm completes next, not with its own:
 //! when the broker confirms several at once, the returned one may look confirmed and a neighbour
 //! returned. But the neighbour's confirm completes first, so here, where all confirms of a channel
-//! come by in their order, a return is known before its own confirm is. From then on nothing on the
-//! channel is believed any more: all that is in flight fails, and a new channel takes over.
+//! come by, a return is known before its own confirm is believed: nobody is told before everything
+//! that has completed by then was heard. After a return nothing on the channel is believed any more:
+//! all that is in flight fails, and a new channel takes over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, ConnectionStatus};
@@ -99,8 +100,14 @@ impl Lane {
                 return None;
             }
             tokio::select! {
-                Some((number, result)) = in_flight.next() => {
-                    if let Err(failure) = self.settle(number, result) {
+                Some(first) = in_flight.next() => {
+                    // They do not come in the order of completion: one that was woken when its
+                    // frames had left may be looked at before one whose confirm came earlier.
+                    let mut answers = vec![first];
+                    while let Some(Some(answer)) = in_flight.next().now_or_never() {
+                        answers.push(answer);
+                    }
+                    if let Err(failure) = self.settle(answers) {
                         return Some(failure);
                     }
                 }
@@ -127,28 +134,40 @@ impl Lane {
         }
     }
 
-    /// Tells the one who asked. An error is about the whole channel.
+    /// Tells those who asked. An error is about the whole channel, and then nobody is told.
     fn settle(
         &mut self,
-        number: u64,
-        result: lapin::Result<Confirmation>,
+        answers: Vec<(u64, lapin::Result<Confirmation>)>,
     ) -> Result<(), PublishFailure> {
-        let verdict = match result {
-            Ok(Confirmation::Ack(None)) => Ok(()),
-            Ok(Confirmation::Nack(None)) => Err(PublishFailure::Refused),
-            Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
-                return Err(PublishFailure::Unroutable);
+        let verdicts: Vec<_> = answers
+            .into_iter()
+            .map(|(number, result)| Ok((number, self.verdict(result)?)))
+            .collect::<Result<_, PublishFailure>>()?;
+        for (number, verdict) in verdicts {
+            if let Some(waiting) = self.waiting.remove(&number) {
+                let _ = waiting.done.send(verdict);
             }
-            Ok(Confirmation::NotRequested) => return Err(PublishFailure::NotRequested),
-            Err(source) => {
-                let lost = RabbitError::of("publish an event", self.exchange.as_str(), source);
-                return Err(PublishFailure::Lost(lost));
-            }
-        };
-        if let Some(waiting) = self.waiting.remove(&number) {
-            let _ = waiting.done.send(verdict);
         }
         Ok(())
+    }
+
+    /// What one message's confirm means for it. An error is about the whole channel.
+    fn verdict(
+        &self,
+        result: lapin::Result<Confirmation>,
+    ) -> Result<Result<(), PublishFailure>, PublishFailure> {
+        match result {
+            Ok(Confirmation::Ack(None)) => Ok(Ok(())),
+            Ok(Confirmation::Nack(None)) => Ok(Err(PublishFailure::Refused)),
+            Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
+                Err(PublishFailure::Unroutable)
+            }
+            Ok(Confirmation::NotRequested) => Err(PublishFailure::NotRequested),
+            Err(source) => {
+                let lost = RabbitError::of("publish an event", self.exchange.as_str(), source);
+                Err(PublishFailure::Lost(lost))
+            }
+        }
     }
 
     fn look(&mut self) -> Option<PublishFailure> {

@@ -18,6 +18,9 @@ const HEARTBEAT: u16 = 10;
 /// How many attempts to connect may hang at once. A broker that has been stopped accepts connections
 /// without ever answering, and an attempt that was begun cannot be called off.
 const ATTEMPTS: usize = 4;
+/// After so many times its patience an attempt that hangs gives up its place. If the broker's host is
+/// gone without a word, it will hang for ever, and later attempts must get through.
+const HOPELESS: u32 = 60;
 
 /// Knows where the broker is and how to get there.
 pub(super) struct Wire {
@@ -65,23 +68,25 @@ impl Wire {
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
         let uri = self.uri.clone();
         let attempts = Arc::clone(&self.attempts);
+        let hopeless = HOPELESS * self.patience;
         let attempt = async move {
             let attempt = attempts.acquire_owned().await.ok();
             // On a task of its own, so that an attempt that hangs keeps its place.
             let connecting = tokio::spawn(async move {
-                let connected = Box::pin(Connection::connect_uri(uri, properties)).await;
+                let connecting = Box::pin(Connection::connect_uri(uri, properties));
+                let connected = tokio::time::timeout(hopeless, connecting).await;
                 drop(attempt);
                 connected
             });
             connecting.await
         };
         match tokio::time::timeout(self.patience, attempt).await {
-            Ok(Ok(connected)) => {
+            Ok(Ok(Ok(connected))) => {
                 connected.map_err(|source| RabbitError::of_connecting(&self.uri.vhost, source))
             }
             // The task cannot be cancelled but by the end of the runtime.
             Ok(Err(_)) => Err(RabbitError::Closed),
-            Err(_) => Err(RabbitError::TimedOut {
+            Ok(Ok(Err(_))) | Err(_) => Err(RabbitError::TimedOut {
                 action: "let us in",
                 after: self.patience,
             }),

@@ -30,9 +30,13 @@ pub(super) struct Grouped<'a> {
 }
 
 impl<'a> Grouped<'a> {
-    /// Whether an earlier delivery has settled this event, so that this one has no effect.
+    /// Whether an earlier delivery has settled this event, so that this one has no effect. What waits
+    /// is recorded, and a failure of another delivery must not keep it from being released.
     pub(super) fn is_duplicate(&self) -> bool {
-        self.head.is_some_and(|head| head.state.is_settled())
+        self.head.is_some_and(|head| {
+            let failed = !matches!(self.planned.decision, Decision::Apply(_));
+            head.state.is_settled() || (failed && head.state == EventState::Waiting)
+        })
     }
 
     /// The number of the attempt that this batch makes.

@@ -145,6 +145,7 @@ async fn upsert(
          last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
          applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at \
          WHERE events.state NOT IN ('applied', 'ignored', 'discarded') \
+         AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying')) \
          RETURNING source, event_id, attempts",
     )
     .bind(column(entries, |entry| entry.key().source.as_str()))

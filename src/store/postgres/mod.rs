@@ -21,7 +21,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
-use super::problem::unavailable;
+use super::problem::{is_of_schema, unavailable};
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
@@ -325,9 +325,8 @@ impl Store for PostgresStore {
             .run_direct(None, &mut *transaction, false)
             .await
             .map_err(|error| match error {
-                // The wire broke: nothing is wrong with the schema.
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-                    if error.as_database_error().is_none() =>
+                    if !is_of_schema(&error) =>
                 {
                     unavailable("apply its migrations")(error)
                 }

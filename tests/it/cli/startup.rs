@@ -2,7 +2,8 @@
 
 use std::net::TcpStream;
 
-use super::process::Home;
+use super::process::{Home, wait_until};
+use crate::support::postgres::TestDatabase;
 
 #[test]
 fn one_process_works_a_data_directory() {
@@ -17,6 +18,29 @@ fn one_process_works_a_data_directory() {
     assert!(super::process::is_ready(home.address));
     service.kill();
     home.serve();
+}
+
+/// Nobody who sends webhooks has to wait for somebody else's migration.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_front_door_opens_while_another_process_migrates() {
+    let database = TestDatabase::empty().await;
+    let mut other = database.stranger().await;
+    let lock = 0x686f_6f6b_6d69_6772_i64;
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(lock)
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let home = Home::new().with("DATABASE_URL", &database.url);
+    let service = home.serve();
+    assert!(service.stderr().contains("migrating"));
+    assert!(!service.stderr().contains("work begins"));
+    sqlx::query("SELECT pg_advisory_unlock($1)")
+        .bind(lock)
+        .execute(&mut other)
+        .await
+        .unwrap();
+    wait_until("work begins", || service.stderr().contains("work begins"));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use hookmirror::queue::Publisher;
+use hookmirror::queue::embedded::EmbeddedQueue;
+
 use super::Fleet;
 use crate::cli::convergence::{rehearse, send, words};
 use crate::cli::process::{CREATED, PAID, Patience, UPDATED};
+use crate::support::given::event;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_minute_without_rabbitmq_costs_no_delivery() {
@@ -38,4 +42,17 @@ async fn half_a_minute_without_rabbitmq_costs_no_delivery() {
     while fleet.home.readiness().contains("degraded") {
         patience.look_again().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_spool_leaves_it_though_it_was_switched_off() {
+    let mut fleet = Fleet::new().await;
+    let left = EmbeddedQueue::open(&fleet.home.data_dir()).await.unwrap();
+    let acknowledged = left.publisher().publish(event("evt_1", "a.type")).await;
+    drop(acknowledged.unwrap());
+    left.close().await;
+
+    fleet.home = fleet.home.with("HOOKMIRROR_SPOOL_MAX_BYTES", "0");
+    let _run = fleet.home.serve();
+    fleet.recorded(1).await;
 }

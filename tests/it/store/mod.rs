@@ -68,6 +68,7 @@ macro_rules! every_behaviour {
                 facts_of_one_session_join_in_any_order
                 a_customer_is_known_by_an_older_session
                 a_session_waits_for_its_user_and_is_released
+                a_waiting_event_is_released_though_another_delivery_failed
                 a_customer_told_by_an_earlier_event_is_linked
                 every_event_of_a_released_session_is_released
                 an_older_session_takes_the_customer_over

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{apply, outcomes, permutations, report, state_of};
 use crate::support::given::{
-    at, by_customer, mirror, opened, record, session, session_of, unpaid, user, user_id,
+    at, by_customer, failing, mirror, opened, record, session, session_of, unpaid, user, user_id,
 };
 
 async fn entitlement(store: &dyn Store, user: &str) -> Option<Entitlement> {
@@ -122,6 +122,20 @@ pub(super) async fn a_session_waits_for_its_user_and_is_released(store: &dyn Sto
     let found = entitlement(store, "user_a").await.unwrap();
     assert!(found.paid);
     assert_eq!(found.checkout_session_id, "cs_1");
+}
+
+/// It is recorded: what became of another delivery of it says nothing about that.
+pub(super) async fn a_waiting_event_is_released_though_another_delivery_failed(store: &dyn Store) {
+    let kind = "checkout.session.completed";
+    apply(store, 0, &[record("evt_1", session("cs_1"))]).await;
+    let batch = [failing("evt_1", kind, "delivery_limit")];
+    assert_eq!(outcomes(store, 1, &batch).await, [Outcome::Duplicate]);
+    let waiting = super::record_of(store, "evt_1").await.summary;
+    assert_eq!(waiting.state, EventState::Waiting);
+    assert_eq!((waiting.deliveries, waiting.attempts), (2, 1));
+
+    apply(store, 2, &[record("evt_2", session_of("cs_1", "user_a"))]).await;
+    assert_eq!(state_of(store, "evt_1").await, EventState::Applied);
 }
 
 /// The event that names the user need not name the customer as well.

@@ -8,10 +8,12 @@ use hookmirror::backoff::Backoff;
 use hookmirror::model::changes::Outcome;
 use hookmirror::model::state::EventState;
 use hookmirror::queue::Consumer;
+use hookmirror::store::StoreError;
 use hookmirror::worker::WorkError;
 
 use super::{Bench, USER, checkout, user_updated};
 use crate::support::faults::{Call, When};
+use crate::support::faulty_store::{Around, FaultyStore, StoreCall};
 use crate::support::given::user_id;
 
 #[tokio::test]
@@ -98,6 +100,44 @@ async fn it_resumes_by_itself_when_the_store_is_back() {
         .await;
     let applied = Some((EventState::Applied, 1, 1));
     assert_eq!(bench.account("msg_1").await, applied);
+    assert_eq!(bench.waiting().await, 0);
+}
+
+/// A database that cannot commit more than so many events at once in the time that a call has.
+#[derive(Debug)]
+struct Narrow(usize);
+
+impl Around for Narrow {
+    async fn around_call<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match call {
+            StoreCall::Apply(batch) if batch.len() > self.0 => Err(StoreError::Unavailable {
+                action: "apply a batch",
+                source: "no answer in time".into(),
+            }),
+            _ => work.await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_much_for_the_database_is_not_all_it_tries() {
+    let mut bench = Bench::new().await;
+    let faults = Arc::clone(&bench.faults);
+    let worker = bench.worker.as_mut().unwrap();
+    worker.patience.hold = Duration::ZERO;
+    worker.store = Arc::new(FaultyStore {
+        inner: Arc::clone(&bench.store),
+        faults: Narrow(3),
+    });
+    for number in 0..10 {
+        bench.publish(user_updated(&format!("msg_{number}"))).await;
+    }
+    // One, two, and four are too many: three times; and the last one.
+    bench.running(faults.until_ended(Call::Ack, 7)).await;
     assert_eq!(bench.waiting().await, 0);
 }
 

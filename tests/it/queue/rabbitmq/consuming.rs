@@ -1,6 +1,9 @@
 //! What is handed out, acknowledged, and handed out again.
 
+use std::time::Duration;
+
 use hookmirror::queue::Consumer;
+use hookmirror::queue::rabbitmq::Settings;
 use lapin::options::QueueDeleteOptions;
 
 use super::super::{Engine, PATIENCE, assert_empty, event, numbers, publish, set, take_together};
@@ -157,4 +160,34 @@ async fn publish_large(
     event: hookmirror::model::event::Event,
 ) {
     let _ = publisher.publish(event).await.unwrap();
+}
+
+/// The broker takes its time to say goodbye to a session that nobody took from.
+#[tokio::test]
+async fn who_comes_while_an_idle_session_is_ended_is_not_forgotten() {
+    let broker = RabbitMq::shared();
+    let topology = topology();
+    let direct = queue(&broker.url(), &topology, SETTINGS);
+    publish(&connected(&direct).await, 0..3).await;
+    let proxy = Proxy::to(broker.address()).await;
+    let settings = Settings {
+        answer_timeout: Duration::from_secs(3),
+        idle_after: Duration::from_millis(300),
+        ..SETTINGS
+    };
+    let queue = queue(&broker.url_through(proxy.port()), &topology, settings);
+    let mut consumer = queue.consumer();
+    let batch = consumer.take(1).await.unwrap();
+    // The others have come by then.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    batch.delivery.ack().await.unwrap();
+    proxy.mute();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let later = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        proxy.unmute();
+        publish(&connected(&direct).await, [3]).await;
+    };
+    let (seen, ()) = tokio::join!(drain_patiently(&mut consumer, 3), later);
+    assert_eq!(seen, [1, 2, 3]);
 }

@@ -7,6 +7,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hookmirror::queue::Publisher;
 use hookmirror::queue::rabbitmq::{PublishFailure, RabbitError, Settings};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use super::super::{PATIENCE, event, number, publish};
 use super::{SETTINGS, connected, drain_patiently, failure, publish_patiently, queue};
@@ -113,4 +116,40 @@ async fn an_alarm_and_a_broker_that_hangs_fail_events_in_time_and_pass() {
     while !(seen.contains(&3) && seen.contains(&5)) {
         seen.extend(drain_patiently(&mut consumer, 1).await);
     }
+}
+
+/// A host that vanishes while it answers nobody leaves connections behind that never end.
+#[tokio::test]
+async fn attempts_to_connect_that_never_end_do_not_keep_later_ones_away() {
+    const HUNG: usize = 4;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = RabbitMq::shared().url_through(listener.local_addr().unwrap().port());
+    let server = RabbitMq::shared().address();
+    let (all_hang, hanging) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut hung = Vec::new();
+        while hung.len() < HUNG {
+            hung.push(listener.accept().await.unwrap().0);
+        }
+        all_hang.send(()).unwrap();
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let settings = Settings {
+        answer_timeout: Duration::from_millis(200),
+        ..SETTINGS
+    };
+    let queue = queue(&url, &topology(), settings);
+    for _ in 0..HUNG {
+        queue.check().await.unwrap_err();
+    }
+    hanging.await.unwrap();
+    let trying = async { while queue.check().await.is_err() {} };
+    let tried = tokio::time::timeout(PATIENCE, trying).await;
+    tried.expect("a later attempt gets through");
 }

@@ -104,6 +104,29 @@ async fn a_server_that_is_killed_keeps_all_or_nothing_and_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_ends_a_migration_is_away_and_the_schema_is_not_wrong() {
+    let database = TestDatabase::empty().await;
+    let store = Arc::new(database.store());
+    let mut stranger = database.stranger().await;
+    execute(&mut stranger, "BEGIN; CREATE TABLE users ()").await;
+    let migrating = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.migrate().await })
+    };
+    until_waiting(&database.url, 1).await;
+    let mut operator = database.stranger().await;
+    execute(
+        &mut operator,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await;
+    assert_unavailable(&migrating.await.unwrap().unwrap_err());
+    execute(&mut stranger, "ROLLBACK").await;
+    store.migrate().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_is_waited_for_in_bounded_time() {
     let postgres = Postgres::start().await;
     let store = PostgresStore::connect(&postgres.url("postgres")).unwrap();
@@ -229,6 +252,7 @@ async fn a_database_that_takes_no_writes_is_no_good() {
     assert_unavailable(&store.ping().await.unwrap_err());
     let batch = [ignore("evt_1", "a.type")];
     assert_unavailable(&store.apply(&batch, at(0)).await.unwrap_err());
+    assert_unavailable(&store.migrate().await.unwrap_err());
     assert!(everything(&store).await.is_empty());
 }
 
