@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::handout::Handout;
 use super::publisher::{EmbeddedPublisher, OrderError};
+use super::trial::Trial;
 use crate::queue::{Batch, ConsumeError, Consumer, Delivery};
 
 /// Takes events from the embedded queue.
@@ -57,7 +58,7 @@ impl EmbeddedConsumer {
 
     async fn suspect(&self) -> Result<Option<Batch>, ConsumeError> {
         loop {
-            let suspect = self.handout.suspect(&self.publisher).await;
+            let suspect = Trial::begin(&self.handout, &self.publisher).await;
             let Some((trial, event)) = suspect.map_err(|error| ConsumeError(error.into()))? else {
                 return Ok(None);
             };

@@ -4,8 +4,8 @@ use futures_util::{Stream, TryStreamExt};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::caution::Unseen;
 use super::row::{self, Flaw};
+use super::suspects::Unseen;
 use crate::model::event::Event;
 use crate::queue::DeadLetter;
 

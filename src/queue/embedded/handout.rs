@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::caution::{Candidate, Suspects, Trial};
 use super::cursor::Cursor;
 use super::publisher::EmbeddedPublisher;
 use super::row::Flaw;
+use super::suspects::{Candidate, Suspects};
 use super::writer::Bells;
 use crate::model::event::Event;
 use crate::queue::DeadLetter;
@@ -83,11 +83,9 @@ impl Handout {
         }
     }
 
-    /// The next suspect, if one may be tried now.
-    pub(super) async fn suspect(
-        self: &Arc<Self>,
-        publisher: &EmbeddedPublisher,
-    ) -> Result<Option<(Trial, Event)>, sqlx::Error> {
+    /// Looks up the next suspect, if one may be tried now: its place, how often it was handed out
+    /// before, and what it says. It counts as being on trial from here on.
+    pub(super) async fn suspect(&self) -> Result<Option<(i64, u32, Event)>, sqlx::Error> {
         if self.suspects().is_none() {
             return Ok(None);
         }
@@ -111,9 +109,8 @@ impl Handout {
             suspects.looked_up(candidate, piece.last);
             self.unreadable().extend(piece.unreadable);
             if let Some((seq, event)) = piece.events.into_iter().next() {
-                let handout = Arc::clone(self);
-                let trial = Trial::begin(suspects, seq, deliveries, handout, publisher.clone());
-                return Ok(Some((trial, event)));
+                suspects.trial_begins();
+                return Ok(Some((seq, deliveries, event)));
             }
         }
     }

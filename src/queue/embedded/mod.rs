@@ -38,13 +38,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::task::JoinHandle;
 
-use self::caution::Suspects;
 use self::cursor::Cursor;
 use self::handout::Handout;
 use self::opening::Opening;
+use self::suspects::Suspects;
 use self::writer::{Bells, Writer};
 
-mod caution;
 mod consumer;
 mod cursor;
 mod dead;
@@ -52,10 +51,13 @@ mod depth;
 mod handout;
 pub mod inspect;
 mod opening;
+mod order;
 mod publisher;
 mod row;
 mod schema;
 mod statements;
+mod suspects;
+mod trial;
 mod writer;
 
 pub use self::consumer::EmbeddedConsumer;

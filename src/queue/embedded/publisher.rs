@@ -7,8 +7,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::depth::Depth;
+use super::order::{Done, Order, WAITING_BYTES};
 use super::row::Flaw;
-use super::writer::{Done, Order, WAITING_BYTES};
+
 use crate::model::event::Event;
 use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher, Readiness};
 

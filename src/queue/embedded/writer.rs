@@ -6,65 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::depth::Depth;
+use super::order::Order;
 use super::publisher::EmbeddedPublisher;
-use super::row::Flaw;
 use super::{opening, statements};
-use crate::model::event::Event;
 
 /// How many orders may wait for the writer; beyond it publishers wait for a place.
 const WAITING: usize = 1024;
-/// How many bytes of events may wait for the writer or be with it. A publisher that has given up does
-/// not take its event back, so the bound has to be here as well as at the front door.
-pub(super) const WAITING_BYTES: u32 = 64 * 1024 * 1024;
 /// How many orders one transaction takes at most. Bounds how long the first of them waits.
 const GROUP: usize = 512;
-
-/// Something to be made durable.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// An event comes.
-    Add {
-        event: Event,
-        done: Done,
-        _room: OwnedSemaphorePermit,
-    },
-    /// Messages go.
-    Remove { seqs: Vec<i64>, done: Done },
-    /// How often a message was handed out with caution. Nobody need wait for it.
-    Charge {
-        seq: i64,
-        deliveries: u32,
-        done: Option<Done>,
-    },
-    /// Messages are given up on; those that cannot be read, for their flaw.
-    Bury {
-        dead: Vec<(i64, Option<Flaw>)>,
-        done: Done,
-    },
-    /// Dead letters go.
-    RemoveDead { ids: Vec<i64>, done: Done },
-    /// Somebody asks whether this works.
-    Check { done: Done },
-}
-
-pub(super) type Done = oneshot::Sender<Result<(), Arc<sqlx::Error>>>;
-
-impl Order {
-    fn into_done(self) -> Option<Done> {
-        match self {
-            Self::Add { done, .. }
-            | Self::Remove { done, .. }
-            | Self::Bury { done, .. }
-            | Self::RemoveDead { done, .. }
-            | Self::Check { done } => Some(done),
-            Self::Charge { done, .. } => done,
-        }
-    }
-}
 
 /// What the writer tells the consumers.
 #[derive(Clone, Debug, Default)]

@@ -16,41 +16,16 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use lapin::Acker;
 use tokio::time::Instant;
 
 use super::error::RabbitError;
+use super::item::Item;
 use super::session::Session;
 
-/// From so many earlier deliveries on, a message is a suspect. One happens to every message in the
-/// hands of a worker that is restarted.
-const SUSPECT: u64 = 2;
 /// So many batches of others a suspect waits at most.
 const TURN: u32 = 16;
 /// No further message is added to a batch once it holds so many bytes.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-
-/// A message in the hands of this process.
-#[derive(Clone, Debug)]
-pub(super) struct Item<T> {
-    /// What it says.
-    pub(super) content: T,
-    /// How large it is.
-    pub(super) bytes: usize,
-    /// How often it was handed out before.
-    pub(super) earlier_deliveries: u64,
-    /// Its number on its channel.
-    pub(super) tag: u64,
-    /// The right to settle it.
-    pub(super) acker: Acker,
-}
-
-impl<T> Item<T> {
-    /// See the module.
-    pub(super) fn is_suspect(&self) -> bool {
-        self.earlier_deliveries >= SUSPECT
-    }
-}
 
 /// What a taker gets.
 pub(super) enum Taken<T> {

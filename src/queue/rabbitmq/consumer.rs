@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::buffer::Item;
 use super::error::RabbitError;
 use super::intake::Intake;
+use super::item::Item;
 use super::session::Session;
 use crate::model::event::Event;
 use crate::queue::{Batch, ConsumeError, Consumer, DeadBatch, DeadLetter, DeadLetters, Delivery};

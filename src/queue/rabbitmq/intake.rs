@@ -21,8 +21,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Interval};
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::{Buffer, Item, Taken};
+use super::buffer::{Buffer, Taken};
 use super::error::RabbitError;
+use super::item::Item;
 use super::message::{Unreadable, earlier_deliveries};
 use super::session::Session;
 use super::topology::Topology;

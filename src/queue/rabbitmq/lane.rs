@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RabbitError;
+use super::failure::PublishFailure;
 use super::message::Message;
-use super::publisher::PublishFailure;
 
 /// Messages on one channel that wait for their confirm at most.
 const IN_FLIGHT: usize = 1024;

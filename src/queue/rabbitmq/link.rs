@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RabbitError;
+use super::failure::PublishFailure;
 use super::lane::{Lane, Order};
-use super::publisher::PublishFailure;
 use super::topology::Topology;
 use super::wire::Wire;
 use crate::backoff::Backoff;

@@ -37,7 +37,9 @@ use crate::queue::DeadLetter;
 mod buffer;
 mod consumer;
 mod error;
+mod failure;
 mod intake;
+mod item;
 mod lane;
 mod link;
 mod message;
@@ -48,7 +50,8 @@ mod wire;
 
 pub use self::consumer::{RabbitConsumer, RabbitDeadLetters};
 pub use self::error::RabbitError;
-pub use self::publisher::{PublishFailure, RabbitPublisher};
+pub use self::failure::PublishFailure;
+pub use self::publisher::RabbitPublisher;
 pub use self::topology::{
     Argument, BindingDefinition, Definitions, Depth, ExchangeDefinition, QueueDefinition, Topology,
 };

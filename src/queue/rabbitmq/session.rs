@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 
-use super::buffer::Item;
 use super::error::RabbitError;
+use super::item::Item;
 
 /// What acknowledgements need to know about their channel.
 #[derive(Debug)]
