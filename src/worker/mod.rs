@@ -72,8 +72,10 @@ impl Worker {
                 Err(error) => Err(error),
             };
             match worked {
-                Ok(()) => queue_is_back(&mut outage),
-                Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
+                Ok(()) => queue_is_back("work", &mut outage),
+                Err(WorkError::Queue(error)) => {
+                    wait_for_queue("work", &error, &mut outage, &stop).await;
+                }
                 Err(WorkError::Store(_)) => {
                     wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;
                 }
