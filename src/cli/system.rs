@@ -172,7 +172,9 @@ impl System {
                 let task = watched(waiting, "migration", &self.broken, &self.stop_work);
                 self.workers.push(task);
             }
-            Err(error) => return Err(error).context("cannot start without the database"),
+            Err(error) => {
+                return Err(error).context("cannot start without the database (DATABASE_URL)");
+            }
         }
         Ok(current)
     }
