@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! provider ──POST──▶ ingress ──verify──▶ queue.publish ──confirmed──▶ 202
-//!                                            │
+//!                                            │  RabbitMQ, with a spool for while it is away;
+//!                                            │  or the embedded queue
 //!                    worker ◀── take what is ready
 //!                      │  decode and plan (pure), whole batch
 //!                      ▼
@@ -18,19 +19,26 @@
 //! No database is on the path from the provider to the 202; no provider is on the path from the queue
 //! to the database.
 //!
+//! With the embedded queue all of this is one process (`run`). Where RabbitMQ and Postgres are set, each
+//! role can be a process of its own, and there may be any number of each: `serve` is ingress with the
+//! spool, `work` is worker, dead letters and scheduler, `dispatch` is the outbox.
+//!
 //! # Where things are
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`cli`] | the commands; the only place that builds concrete things from settings |
+//! | [`cli`] | the commands, and the roles of a process; the only place that builds concrete things from settings |
 //! | [`config`] | settings; every problem reported at once; secrets never print |
 //! | [`ingress`] | the public listener: limits, the one webhook handler, the one table of answers |
 //! | [`provider`] | bytes ▶ verified ▶ typed; pure |
 //! | [`queue`] | durable hand-over from ingress to worker, and what it promises |
-//! | [`worker`] | takes, decides, applies, acknowledges; records what the queue gave up on |
+//! | [`queue::embedded`], [`queue::rabbitmq`] | its engines: a SQLite file; a quorum queue |
+//! | [`queue::spool`] | keeps events while RabbitMQ is away, and relays them when it is back |
+//! | [`worker`] | takes, decides, applies, acknowledges; records the dead letters: what the queue gave up on |
 //! | [`scheduler`] | puts events whose next attempt is due back onto the queue |
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
+//! | [`store::sqlite`], [`store::postgres`] | its engines, with the same tables |
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
 //! | [`ops`] | what an operator can look at; used by every command that shows it |
@@ -41,9 +49,9 @@
 //!
 //! Direction: `main > cli > {ingress, worker, scheduler, outbox, ops, sender, config}`; `ingress >
 //! provider, queue`; `worker > queue, handlers, store`; `handlers > provider`; `scheduler > queue,
-//! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing of ours. Ingress never sees the
-//! store, the store never sees the queue, and nobody but `cli` sees the settings (`telemetry` sees its
-//! own). sqlx is named in `store` and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in
+//! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing
+//! of ours. Ingress never sees the store, the store never sees the queue, and nobody but `cli` sees
+//! the settings (`telemetry` sees its own). sqlx is named in `store` and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in
 //! `ingress` (and the demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test
 //! checks all of this.
 //!
@@ -58,14 +66,16 @@
 //! | change an HTTP answer | the one table in `ingress/error.rs` |
 //! | change what becomes of a failing event | `worker/verdict.rs`; when it is tried again: [`model::retry`] |
 //! | change what becomes of an error of Clerk's | [`clerk_api`], `outbox/outcome.rs` |
-//! | add a table or a column | a new file in `migrations/` (never edit an old one), its line in `store/migrate.rs` |
+//! | add a table or a column | a new file in `migrations/` for each engine, with the same name (never edit an old one), its lines in `store/migrate.rs` |
 //! | add a setting | its section in `config/`, [`config::SETTINGS`], the README's table (a test compares them) |
-//! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/system.rs` |
+//! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/engines/`; the suites in `tests/it/store`, `tests/it/queue` run on it |
+//! | change what is at RabbitMQ | `queue/rabbitmq/topology.rs`, `deploy/rabbitmq/definitions.json` (a test compares them) |
 //! | let an operator see more | [`ops`], then a command in [`cli`] |
 //!
 //! # Promises
 //!
-//! - **P1 Acknowledged means durable.** A 2xx leaves only after the event is committed and fsynced.
+//! - **P1 Acknowledged means durable.** A 2xx leaves only after the event is committed and fsynced, or
+//!   confirmed by RabbitMQ as a persistent message that reached the quorum queue.
 //! - **P2 Nothing unverified gets in.** Only bytes whose signature and age were checked are queued,
 //!   and exactly those bytes are kept. Verification happens once, at ingress.
 //! - **P3 At least once in, exactly once in effect.** The ledger row commits in the same transaction

@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -17,6 +17,11 @@ use crate::config::{LogFormat, LogSettings};
 
 /// The AMQP library logs a message that comes back as unroutable with its whole body.
 const LOGS_BODIES: &str = "lapin::returned_messages";
+
+/// What libraries say of an outage we say ourselves, once and in our own words. They are heard where
+/// the filter names them, or asks everybody for details.
+const LIBRARIES: [(&str, LevelFilter); 2] =
+    [("lapin", LevelFilter::OFF), ("sqlx", LevelFilter::ERROR)];
 
 /// Begins to log to standard error, for the rest of the process's life.
 ///
@@ -55,9 +60,26 @@ where
             .with_span_list(false)
             .boxed(),
     };
-    let filter = settings.filter.clone();
-    let filtered = lines.with_filter(filter.with_target(LOGS_BODIES, LevelFilter::OFF));
-    Box::new(tracing_subscriber::registry().with(filtered))
+    let filter = without_libraries(settings.filter.clone());
+    let filter = filter.with_target(LOGS_BODIES, LevelFilter::OFF);
+    // A filter for everything, not one of the layer: after a library has asked whether it would be
+    // heard and was told no, the latter also drops the next line of somebody else.
+    Box::new(tracing_subscriber::registry().with(lines).with(filter))
+}
+
+fn without_libraries(filter: Targets) -> Targets {
+    let wants_details = filter.default_level() > Some(LevelFilter::INFO);
+    LIBRARIES
+        .into_iter()
+        .fold(filter, |filter, (library, level)| {
+            let is_named = filter.iter().any(|(name, _)| name.starts_with(library));
+            match filter.default_level() {
+                Some(default) if !is_named && !wants_details => {
+                    filter.with_target(library, level.min(default))
+                }
+                _ => filter,
+            }
+        })
 }
 
 /// Something in this process has set up logging before.

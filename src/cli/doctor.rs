@@ -109,7 +109,12 @@ async fn examine(config: &Config) -> Vec<Finding> {
     let now = SystemClock.now();
     let waiting = waiting(config).await;
     match &waiting {
-        Ok(waiting) => findings.extend(checkup::queue(waiting, now)),
+        Ok(waiting) => {
+            let broker = config.broker.as_ref();
+            let place = broker.map(|broker| format!("AMQP_URL is {}", broker.url));
+            let found = checkup::queue(waiting, now).into_iter();
+            findings.extend(found.map(|finding| with_place(finding, place.as_deref())));
+        }
         Err(error) => {
             let message = ErrorChain(error.as_ref()).to_string();
             findings.push(Finding::problem("queue", message));
@@ -230,6 +235,17 @@ fn absent_database(check: &'static str, path: &Path) -> Finding {
     )
 }
 
+/// Says as well where it is that does not work.
+fn with_place(finding: Finding, place: Option<&str>) -> Finding {
+    match (finding.level, place) {
+        (Level::Problem, Some(place)) => Finding {
+            message: format!("{}; {place}", finding.message),
+            ..finding
+        },
+        _ => finding,
+    }
+}
+
 async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "database";
     let url = &config.database;
@@ -252,7 +268,8 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
     let store = database.store();
     let state = checkup::database(&*store).await;
     let usable = state.level == Level::Ok;
-    let mut findings = vec![state];
+    let place = format!("DATABASE_URL is {url}");
+    let mut findings = vec![with_place(state, Some(&place))];
     if !usable {
         return findings;
     }

@@ -1,8 +1,9 @@
 //! `migrate`: the schema, brought up to date or compared.
 
+use anyhow::Context;
 use clap::Args;
 
-use super::engines::database::Database;
+use super::engines::database::{Database, cannot_use};
 use super::output::say;
 use super::{CommandError, Ended, load_config};
 
@@ -22,7 +23,10 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
     let url = &config.database;
     if args.check {
         let pending = match Database::open_existing(url).await? {
-            Some(database) => database.store().pending_migrations().await?,
+            Some(database) => {
+                let pending = database.store().pending_migrations().await;
+                pending.with_context(|| cannot_use(url))?
+            }
             None => {
                 say(&format!(
                     "there is no database at {url} yet: `hookmirror migrate` creates it"
@@ -41,7 +45,8 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
     }
 
     let database = Database::open(url).await?;
-    let applied = database.store().migrate().await?;
+    let applied = database.store().migrate().await;
+    let applied = applied.with_context(|| cannot_use(url))?;
     database.close().await;
     if applied.is_empty() {
         say("the schema is current, nothing to apply");

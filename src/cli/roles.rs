@@ -148,7 +148,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
     let database = if roles.needs_database() {
         let database = Database::open(&config.database)
             .await
-            .context("cannot start without the database")?;
+            .context("cannot start without the database (DATABASE_URL)")?;
         Some(database)
     } else {
         None

@@ -175,7 +175,9 @@ impl System {
                 );
                 None
             }
-            Ok(Err(error)) => return Err(error).context("cannot start without the database"),
+            Ok(Err(error)) => {
+                return Err(error).context("cannot start without the database (DATABASE_URL)");
+            }
             Err(_) => {
                 tracing::warn!(
                     "the schema is not current yet; events stay in the queue until it is: is another \

@@ -7,6 +7,7 @@
 //! at Svix, is never sent.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -17,10 +18,14 @@ use futures_util::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::error_chain::ErrorChain;
 use crate::provider::Rejection;
 use crate::queue::PublishError;
+
+/// How often one kind of refusal is told at most.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a request gets no 2xx. `Display` is the message in the answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,30 @@ pub(super) enum Refusal {
     NotFound,
     #[error("an internal error: send it again later")]
     Internal,
+}
+
+/// Refusals of one kind: a queue that is away refuses every request, and a log line for each would
+/// hide what else happens, and fill the disk that the queue needs.
+#[derive(Debug, Default)]
+pub(super) struct Alike {
+    told: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Alike {
+    /// Counts one. `Some` if it is to be told: how many were not, since the last one that was.
+    fn more_since_last_told(&self) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = match &mut *told {
+            Some((last, more)) if last.elapsed() < TELL_AGAIN => {
+                *more += 1;
+                return None;
+            }
+            Some((_, more)) => *more,
+            None => 0,
+        };
+        *told = Some((Instant::now(), 0));
+        Some(more)
+    }
 }
 
 /// Why the queue gave no proof.
@@ -105,14 +134,24 @@ impl Refusal {
         }
     }
 
-    /// Writes the one log line about it. `source` is a known or at least a well-formed name.
-    pub(super) fn log(&self, source: &str) {
+    /// Writes the one log line about it, unless it is the like of many others. `source` is a known
+    /// or at least a well-formed name.
+    pub(super) fn log(&self, source: &str, alike: &Alike) {
         let Row { status, code, .. } = self.row();
         let status = status.as_u16();
         match self {
             Self::NotDurable(cause) | Self::NotReady(cause) => {
                 let error = ErrorChain(cause);
-                tracing::error!(source, code, status, %error, "no confirm from the queue");
+                match alike.more_since_last_told() {
+                    Some(more) => tracing::error!(
+                        source, code, status, more_since_last_told = more, %error,
+                        "no confirm from the queue"
+                    ),
+                    None => tracing::debug!(
+                        source, code, status, %error,
+                        "no confirm from the queue"
+                    ),
+                }
             }
             _ if status >= 500 => tracing::warn!(source, code, status, "webhook refused"),
             _ => tracing::info!(source, code, status, "webhook refused"),

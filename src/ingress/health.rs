@@ -49,7 +49,7 @@ pub(super) async fn ready(State(state): State<IngressState>) -> Response {
         }
         Err(unconfirmed) => {
             let refusal = Refusal::NotReady(unconfirmed);
-            refusal.log("readyz");
+            refusal.log("readyz", &state.0.unconfirmed);
             refusal.into_response(false)
         }
     }

@@ -105,6 +105,7 @@ struct Shared {
     /// One permit for each byte that may be buffered.
     budget: Semaphore,
     readiness: health::Readiness,
+    unconfirmed: error::Alike,
 }
 
 impl IngressState {
@@ -126,6 +127,7 @@ impl IngressState {
             limits,
             budget: Semaphore::new(budget),
             readiness: health::Readiness::default(),
+            unconfirmed: error::Alike::default(),
         }))
     }
 

@@ -32,7 +32,7 @@ pub(super) async fn receive(
     let mut body = body.fuse();
     match accept(&state, name.as_ref(), &head.headers, &mut body).await {
         Ok(response) => response,
-        Err(refusal) => refuse(refusal, name.as_ref(), !body.is_end_stream()),
+        Err(refusal) => refuse(&state, refusal, name.as_ref(), !body.is_end_stream()),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn describe(State(state): State<IngressState>, path: SourcePath
                 source: verifier.source().name.as_str(),
             },
         ),
-        Err(refusal) => refuse(refusal, name.as_ref(), false),
+        Err(refusal) => refuse(&state, refusal, name.as_ref(), false),
     }
 }
 
@@ -121,8 +121,14 @@ fn accepted(id: &EventId, _proof: Confirmed) -> Response {
     )
 }
 
-fn refuse(refusal: Refusal, name: Option<&SourceName>, unread: bool) -> Response {
-    refusal.log(name.map_or("(not a name)", SourceName::as_str));
+fn refuse(
+    state: &IngressState,
+    refusal: Refusal,
+    name: Option<&SourceName>,
+    unread: bool,
+) -> Response {
+    let name = name.map_or("(not a name)", SourceName::as_str);
+    refusal.log(name, &state.0.unconfirmed);
     refusal.into_response(unread)
 }
 

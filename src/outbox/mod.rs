@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::outcome::judge;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Outage};
 use crate::clerk_api::{ClerkApi, Disposition};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
@@ -83,24 +83,28 @@ impl Dispatcher {
     /// Delivers until `stop`; then it finishes the calls under way and begins no other. `bell` tells
     /// that something was written.
     pub async fn run(self, bell: Arc<Notify>, stop: CancellationToken) {
-        let mut failures = 0;
+        let mut outage = Outage::new(self.backoff);
         while !stop.is_cancelled() {
             // Only an idle dispatcher listens to the bell; a pause is kept whoever rings.
             let pause = match self.round(&stop).await {
                 Ok(round) => {
-                    failures = 0;
+                    if outage.end() {
+                        tracing::info!("the database is back: delivery to Clerk resumes");
+                    }
                     if round.pause.is_none() && round.leased > 0 {
                         continue;
                     }
                     round.pause
                 }
                 Err(error) => {
-                    failures += 1;
-                    tracing::error!(
-                        error = %ErrorChain(&error),
-                        "delivery to Clerk pauses; what is due stays in the outbox"
-                    );
-                    Some(self.backoff.delay(failures))
+                    let wait = outage.failed();
+                    if outage.has_just_begun() {
+                        tracing::error!(
+                            error = %ErrorChain(&error),
+                            "delivery to Clerk pauses; what is due stays in the outbox"
+                        );
+                    }
+                    Some(wait)
                 }
             };
             match pause {

@@ -124,6 +124,9 @@ pub enum StoreError {
     /// The database server does not let this user in, or has no such database. Waiting does not help.
     #[error("the database server refuses the connection")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The user may not create tables there. Waiting does not help.
+    #[error("the database's user may not create tables: make it the owner of the database")]
+    Forbidden(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stored value is not what this program writes.
     #[error("{table}.{column} of {key} holds a value that this program does not write")]
     Inconsistent {

@@ -112,6 +112,14 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("28") || code.starts_with("3D"))
 }
 
+/// SQLSTATE 42501 (insufficient privilege).
+pub(super) fn is_forbidden(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|code| code == "42501")
+}
+
 enum Blame {
     /// A value; what is wrong with it, without the value itself.
     Value(String),

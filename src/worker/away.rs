@@ -102,8 +102,9 @@ async fn wait_for_store(store: &dyn Store, first: Duration, outage: &mut Outage)
     }
 }
 
-/// Waits before the queue is asked again; says so once in an outage.
+/// Waits before the queue is asked again; says so once in an outage. `what` pauses meanwhile.
 pub(super) async fn wait_for_queue(
+    what: &str,
     error: &ConsumeError,
     outage: &mut Outage,
     stop: &CancellationToken,
@@ -112,15 +113,15 @@ pub(super) async fn wait_for_queue(
     if outage.has_just_begun() {
         tracing::error!(
             error = %ErrorChain(error),
-            "work pauses until the queue is back; events stay in it"
+            "{what} pauses until the queue is back; events stay in it"
         );
     }
     stop.run_until_cancelled(tokio::time::sleep(wait)).await;
 }
 
 /// To be called when the queue has done all that it was asked for.
-pub(super) fn queue_is_back(outage: &mut Outage) {
+pub(super) fn queue_is_back(what: &str, outage: &mut Outage) {
     if outage.end() {
-        tracing::info!("the queue is back: work resumes");
+        tracing::info!("the queue is back: {what} resumes");
     }
 }

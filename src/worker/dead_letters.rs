@@ -26,6 +26,8 @@ use crate::store::Store;
 const BATCH: usize = 50;
 /// Where these failures happen, for their fingerprint.
 const PLACE: &str = "queue";
+/// What pauses while the queue is away.
+const WHAT: &str = "recording what the queue gave up on";
 
 /// Takes dead letters, records them, acknowledges them.
 #[derive(Debug)]
@@ -50,8 +52,10 @@ impl DeadLetterDrain {
                 Err(error) => Err(error),
             };
             match recorded {
-                Ok(()) => queue_is_back(&mut outage),
-                Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
+                Ok(()) => queue_is_back(WHAT, &mut outage),
+                Err(WorkError::Queue(error)) => {
+                    wait_for_queue(WHAT, &error, &mut outage, &stop).await;
+                }
                 Err(WorkError::Store(_)) => {
                     wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;
                 }

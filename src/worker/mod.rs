@@ -77,9 +77,11 @@ impl Worker {
             match worked {
                 Ok(()) => {
                     most = (2 * most).min(BATCH);
-                    queue_is_back(&mut outage);
+                    queue_is_back("work", &mut outage);
                 }
-                Err(WorkError::Queue(error)) => wait_for_queue(&error, &mut outage, &stop).await,
+                Err(WorkError::Queue(error)) => {
+                    wait_for_queue("work", &error, &mut outage, &stop).await;
+                }
                 Err(WorkError::Store(_)) => {
                     most = 1;
                     wait_empty_handed(&*self.store, self.patience.backoff, &stop).await;

@@ -36,6 +36,8 @@ fn logged(settings: &LogSettings, is_terminal: bool) -> String {
         tracing::warn!(target: "hookmirror::queue", waiting = 3, "queue is slow");
         tracing::info!(target: "hookmirror::worker", "applied");
         tracing::debug!(target: "hookmirror::worker", "details");
+        tracing::error!(target: "lapin::io_loop", "of the wire");
+        tracing::info!(target: "sqlx::postgres::notice", "of the server");
         tracing::warn!(target: "lapin::returned_messages", message_body = "private", "returned");
     });
     let bytes = captured.0.lock().expect("no writer panics").clone();
@@ -63,6 +65,25 @@ fn the_body_that_a_library_logs_is_not_logged_at_any_level() {
         let output = logged(&settings(&[("HOOKMIRROR_LOG", level)]), false);
         assert!(output.contains("queue is slow"), "{output}");
         assert!(!output.contains("private"), "{output}");
+    }
+}
+
+#[test]
+fn libraries_are_heard_where_they_are_named_or_details_are_asked_for() {
+    let of = |filter| logged(&settings(&[("HOOKMIRROR_LOG", filter)]), false);
+    for filter in ["info", "warn", "error", "info,hookmirror::worker=debug"] {
+        let output = of(filter);
+        assert!(
+            !output.contains("of the wire") && !output.contains("of the server"),
+            "{output}"
+        );
+    }
+    for filter in ["debug", "info,lapin=error,sqlx=info"] {
+        let output = of(filter);
+        assert!(
+            output.contains("of the wire") && output.contains("of the server"),
+            "{output}"
+        );
     }
 }
 

@@ -64,6 +64,11 @@ impl Database {
     }
 }
 
+/// Which database it is that an error is about.
+pub(in crate::cli) fn cannot_use(url: &DatabaseUrl) -> String {
+    format!("cannot use {url} (DATABASE_URL)")
+}
+
 /// Opens the database for a command that only looks. Its schema is current.
 pub(in crate::cli) async fn existing_store(
     config: &Config,
@@ -76,7 +81,8 @@ pub(in crate::cli) async fn existing_store(
         )
     })?;
     let store = database.store();
-    let pending = store.pending_migrations().await?;
+    let pending = store.pending_migrations().await;
+    let pending = pending.with_context(|| cannot_use(url))?;
     if !pending.is_empty() {
         return Err(anyhow::anyhow!(
             "the database lacks {}: run `hookmirror migrate`",

@@ -56,7 +56,7 @@ pub enum RabbitError {
     },
     /// The user lacks a permission.
     #[error(
-        "the broker does not allow {action}: grant the user configure, write and read on \
+        "the broker does not allow this user to {action}: grant it configure, write and read on \
          `{names}`"
     )]
     AccessRefused {

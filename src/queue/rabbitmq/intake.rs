@@ -163,7 +163,8 @@ impl<T: Clone + Send + 'static> Feeder<T> {
                     let had_begun = self.intake.buffer().has_begun();
                     let wait = self.backoff.delay(failures);
                     failures += 1;
-                    tracing::warn!(
+                    // Whoever takes messages tells of it, once.
+                    tracing::debug!(
                         queue = self.reading.queue,
                         error = %ErrorChain(&error),
                         wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),

@@ -86,17 +86,27 @@ impl Supervisor {
     /// Works until the queue is closed.
     pub(super) async fn run(self, link: watch::Sender<Link>) {
         let mut failures = 0;
+        let mut told = false;
         while !self.closing.is_cancelled() {
             let began = Instant::now();
             let Err(error) = self.hold(&link).await else {
                 break;
             };
+            if matches!(*link.borrow(), Link::Up(_)) {
+                told = false;
+            }
             if began.elapsed() > HEALTHY {
                 failures = 0;
             }
             let wait = self.backoff.delay(failures);
             failures += 1;
-            report(&error, wait, "no connection for publishing");
+            // An outage is told once, not with each attempt to mend it.
+            if told {
+                tracing::debug!(error = %ErrorChain(&error), "still no connection for publishing");
+            } else {
+                report(&error, wait, "no connection for publishing");
+            }
+            told = true;
             link.send_replace(Link::Down(error));
             self.closing
                 .run_until_cancelled(tokio::time::sleep(wait))

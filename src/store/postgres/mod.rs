@@ -21,7 +21,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
-use super::problem::{is_of_schema, unavailable};
+use super::problem::{is_forbidden, is_of_schema, unavailable};
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
@@ -329,6 +329,11 @@ impl Store for PostgresStore {
                     if !is_of_schema(&error) =>
                 {
                     unavailable("apply its migrations")(error)
+                }
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+                    if is_forbidden(&error) =>
+                {
+                    StoreError::Forbidden(error.into())
                 }
                 error => StoreError::Schema(error.into()),
             })?;

@@ -174,9 +174,12 @@ impl<'a> MakeWriter<'a> for Log {
 #[tokio::test]
 async fn the_log_says_what_happened_and_nothing_about_anyone() {
     let publisher = Arc::new(RecordingPublisher::new(Behaviour::Accept));
-    let service = TowerToHyperService::new(router(&publisher, limits()));
     let make_it_talk = async || {
+        let service = TowerToHyperService::new(router(&publisher, limits()));
         for (behaviour, provider, secret) in [
+            (Behaviour::Fail, Provider::Clerk, SECRET),
+            // The queue's failure is told once and not with every request that it costs.
+            (Behaviour::Fail, Provider::Clerk, SECRET),
             (Behaviour::Fail, Provider::Clerk, SECRET),
             (Behaviour::Accept, Provider::Clerk, STRANGERS_SECRET),
             (Behaviour::Accept, Provider::Stripe, SECRET),
@@ -202,7 +205,7 @@ async fn the_log_says_what_happened_and_nothing_about_anyone() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = log.lines().collect();
-    assert_eq!(lines.len(), 3, "{log}");
+    assert_eq!(lines.len(), 5, "{log}");
     for (line, parts) in lines.iter().zip([
         [
             " ERROR ",
@@ -210,6 +213,8 @@ async fn the_log_says_what_happened_and_nothing_about_anyone() {
             "not_durable",
             "confirm the event: the disk is full",
         ],
+        [" DEBUG ", "clerk", "not_durable", "503"],
+        [" DEBUG ", "clerk", "not_durable", "503"],
         [" INFO ", "clerk", "signature_mismatch", "401"],
         [" DEBUG ", "stripe", "msg_1", "accepted"],
     ]) {

@@ -1,7 +1,7 @@
 //! From no schema to the one that this version knows.
 
-use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
+use hookmirror::store::{Store, StoreError};
 
 use super::{assert_schema, execute, texts};
 use crate::store::{apply, everything};
@@ -85,6 +85,20 @@ async fn a_database_of_another_program_is_refused_and_left_alone() {
     // Nothing of ours was begun: the other program's table is still the only one.
     let sql = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(texts(&mut stranger, sql).await, ["outbox"]);
+}
+
+#[tokio::test]
+async fn who_may_not_create_tables_is_told_so() {
+    let database = TestDatabase::empty().await;
+    let name = database.url.rsplit('/').next().unwrap();
+    let sql = format!("CREATE ROLE reader_of_{name} LOGIN");
+    execute(&mut database.stranger().await, &sql).await;
+    let url = database
+        .url
+        .replace("//postgres@", &format!("//reader_of_{name}@"));
+    let error = PostgresStore::connect(&url).unwrap().migrate().await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, StoreError::Forbidden(_)), "{error:?}");
 }
 
 #[tokio::test]
