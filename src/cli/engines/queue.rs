@@ -204,15 +204,23 @@ fn open_broker(
     )
 }
 
+/// How long somebody who looks waits for a broker that does not answer.
+const LOOK: Duration = Duration::from_secs(5);
+
 async fn ask_broker(settings: &BrokerSettings) -> Result<Depth, RabbitError> {
     let backoff = Backoff {
         first: Duration::from_secs(1),
         longest: Duration::from_secs(1),
         seed: 0,
     };
-    open_broker(settings, Duration::from_secs(5), backoff)?
-        .check()
+    let broker = open_broker(settings, LOOK, backoff)?;
+    let silent = RabbitError::TimedOut {
+        action: "answer",
+        after: LOOK,
+    };
+    tokio::time::timeout(LOOK, broker.check())
         .await
+        .unwrap_or(Err(silent))
 }
 
 /// What waits, seen from outside: in the data directory of this machine, and at the broker.

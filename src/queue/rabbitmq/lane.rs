@@ -112,6 +112,8 @@ impl Lane {
                     }
                 }
                 order = orders.recv(), if !ended && in_flight.len() < IN_FLIGHT => match order {
+                    // Whoever has stopped waiting has found another way.
+                    Some(Order { done, .. }) if done.is_closed() => {}
                     Some(Order { message, done }) => {
                         self.last += 1;
                         let since = Instant::now();

@@ -39,6 +39,9 @@ mod relay;
 
 pub use self::relay::Relay;
 
+/// What an event may well take. Real ones have a few KiB.
+const USUAL: u64 = 16 * 1024;
+
 /// Gives events to the broker, and to the spool what the broker does not take.
 #[derive(Debug)]
 pub struct SpoolingPublisher {
@@ -163,7 +166,9 @@ impl SpoolingPublisher {
 
     /// How an event would be kept without the broker.
     async fn without_broker(&self, broker: BrokerError) -> Result<Readiness, SpoolError> {
-        if self.with(Depth::bytes_of(&[])) > self.limit {
+        // An event is more than its row: whoever has room for the smallest only is not ready.
+        let room = USUAL.min(self.limit / 10).max(Depth::bytes_of(&[]));
+        if self.with(room) > self.limit {
             return Err(self.full(broker));
         }
         match self.spool.ready().await {

@@ -114,6 +114,19 @@ async fn what_the_broker_does_not_take_is_durable_before_it_is_confirmed() {
     assert_eq!(drain(&mut bench.queue.consumer(), 3).await, [0, 1, 2]);
 }
 
+/// A load balancer must not go on to send events to where only an empty one would fit.
+#[tokio::test]
+async fn a_spool_with_no_room_for_an_event_of_usual_size_is_not_ready() {
+    let bench = Bench::new(Behaviour::Fail).await;
+    let publisher = bench.publisher(20_000);
+    for (bytes, ready) in [(17_000, true), (1_000, false)] {
+        let mut large = event(format!("evt_{bytes}"));
+        large.body = vec![b' '; bytes].into();
+        let _ = publisher.publish(large).await.unwrap();
+        assert_eq!(publisher.ready().await.is_ok(), ready, "{bytes}");
+    }
+}
+
 #[tokio::test]
 async fn a_full_spool_refuses_with_the_brokers_reason_and_recovers_as_it_drains() {
     let bench = Bench::new(Behaviour::Fail).await;
