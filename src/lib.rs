@@ -51,9 +51,9 @@
 //! provider, queue`; `worker > queue, handlers, store`; `handlers > provider`; `scheduler > queue,
 //! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing
 //! of ours. Ingress never sees the store, the store never sees the queue, and nobody but `cli` sees
-//! the settings (`telemetry` sees its own). sqlx is named in `store` and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in
-//! `ingress` (and the demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test
-//! checks all of this.
+//! the settings (`telemetry` sees its own). sqlx is named in `store` and `queue::embedded` only, lapin
+//! in `queue::rabbitmq`, axum in `ingress` (and the demo's stand-in), reqwest in `clerk_api`, `sender`
+//! and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
