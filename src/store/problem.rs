@@ -156,6 +156,8 @@ fn blame_in_postgres(error: &PgDatabaseError) -> Blame {
     match error.code() {
         // Serialization failure, deadlock.
         "40001" | "40P01" => Blame::OtherWriter,
+        // Somebody's trigger refuses the row. Its words are not ours, and may quote the row.
+        "P0001" => Blame::Value("a trigger raised an exception (SQLSTATE P0001)".to_owned()),
         code if ["22", "23", "54"]
             .iter()
             .any(|class| code.starts_with(class)) =>

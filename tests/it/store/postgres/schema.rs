@@ -146,6 +146,36 @@ async fn what_postgres_cannot_hold_fails_alone_and_is_not_quoted() {
     }
 }
 
+/// Otherwise it would come back first each time, and nothing behind it would ever be applied.
+#[tokio::test]
+async fn what_a_trigger_of_the_team_refuses_fails_alone_and_is_not_quoted() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store();
+    let mut stranger = database.stranger().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION no_eves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.first_name = 'Eve' THEN RAISE EXCEPTION 'no % here', NEW.email; END IF; \
+         RETURN NEW; END $$; \
+         CREATE TRIGGER no_eves BEFORE INSERT OR UPDATE ON users \
+         FOR EACH ROW EXECUTE FUNCTION no_eves()",
+    )
+    .execute(&mut stranger)
+    .await
+    .unwrap();
+    let batch = [
+        mirror("msg_1", user("user_a", 1, "Ann")),
+        mirror("msg_2", user("user_e", 1, "Eve")),
+        mirror("msg_3", user("user_b", 1, "Bob")),
+    ];
+    let seen = outcomes(&store, 0, &batch).await;
+    assert_eq!(seen, [MIRRORED, REFUSED, MIRRORED]);
+    let error = record_of(&store, "msg_2").await.summary.last_error.unwrap();
+    assert!(
+        error.contains("P0001") && !error.contains("user_e"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn a_failure_that_tells_of_a_nul_can_be_recorded() {
     let database = TestDatabase::migrated().await;
