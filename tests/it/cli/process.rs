@@ -28,7 +28,7 @@ pub(crate) const SECRETS: [(&str, &str); 2] = [
 pub(crate) const CLERK_KEY: &str = "sk_test_MARKERthatNobodyMaySee";
 
 /// Far more than anything takes, far less than anyone would wait.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A directory, settings, and the address of one installation.
