@@ -43,6 +43,43 @@ async fn whatever_is_killed_every_acknowledged_event_has_its_effect_once() {
     drop(victim);
 }
 
+/// The same at full speed: everything is sent before the second death, and has to be worked through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_through_whatever_is_killed() {
+    let mut fleet = Fleet::new().await;
+    let story = send(
+        &[CREATED, UPDATED, PAID],
+        "--count 5000 --duplicates 20 --shuffle --seed 25 --concurrency 64",
+    );
+    let reference = rehearse(&fleet.home, &fleet.clerk, &[&story]);
+    let _serve = fleet.home.listen("serve");
+    let _others = ["work", "dispatch"].map(|role| fleet.start(role));
+    let mut victim = fleet.start("work");
+    let sending = fleet.home.start(words(&story));
+    fleet.recorded(200).await;
+
+    victim.kill();
+    fleet.kill_rabbitmq().await;
+    fleet.rabbitmq.restart().await;
+    victim = fleet.start("work");
+    fleet.recorded(1200).await;
+    fleet.postgres.kill();
+    victim.kill();
+    fleet.postgres.restart().await;
+    victim = fleet.start("work");
+    fleet.recorded(2200).await;
+    victim.kill();
+    fleet.kill_rabbitmq().await;
+    victim = fleet.start("work");
+    fleet.rabbitmq.restart().await;
+
+    let (status, stdout, _) = sending.wait();
+    assert!(status.success(), "{stdout}");
+    fleet.come_to_rest(&reference).await;
+    fleet.check(&reference).await;
+    drop(victim);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_both_are_away_events_are_kept_and_afterwards_applied() {
     let mut fleet = Fleet::new().await;
