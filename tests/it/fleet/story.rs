@@ -8,7 +8,7 @@ use hookmirror::store::postgres::PostgresStore;
 use secrecy::SecretString;
 
 use super::Fleet;
-use crate::cli::process::SECRETS;
+use crate::cli::process::{SECRETS, wait_until};
 
 impl Fleet {
     /// Plays the story against what listens, and looks at what came of it in the database.
@@ -45,6 +45,8 @@ async fn five_processes_play_it() {
     // All at once: the schema is brought up to date by whoever is first.
     let others = ["work", "work", "dispatch"].map(|role| fleet.home.start([role]));
     let _serve = fleet.home.listen("serve");
-    let _others = others;
+    for role in &others {
+        wait_until("a role is ready", || role.stderr().contains("ready: "));
+    }
     fleet.plays_the_story().await;
 }
