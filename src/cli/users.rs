@@ -7,8 +7,9 @@ use console::style;
 use super::engines::database::existing_store;
 use super::output::{or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
-use crate::model::ledger::{CheckoutSummary, UserReport};
+use crate::model::ledger::UserReport;
 use crate::model::outbox::{DeliveryState, OutboxEntry};
+use crate::model::payment::CheckoutSession;
 use crate::model::user::UserId;
 
 #[derive(Debug, Subcommand)]
@@ -91,10 +92,10 @@ fn describe(report: &UserReport, has_key: bool) -> String {
     }
 
     text.push(format!("\n{}", style("Payments").bold()));
-    if report.checkout_sessions.is_empty() {
+    if report.facts.sessions.is_empty() {
         text.push("none".to_owned());
     } else {
-        text.extend(report.checkout_sessions.iter().map(checkout));
+        text.extend(report.facts.sessions.values().map(checkout));
     }
     if let Some(entitlement) = &report.entitlement {
         let verdict = if entitlement.paid {
@@ -112,7 +113,7 @@ fn describe(report: &UserReport, has_key: bool) -> String {
 }
 
 /// On lines of its own: ids of sessions are too long for a table, and are there to be copied.
-fn checkout(session: &CheckoutSummary) -> String {
+fn checkout(session: &CheckoutSession) -> String {
     let amount = amount(session.amount_total, session.currency.as_deref());
     let mut text = format!(
         "{}\n  {}, {}, {amount}\n  opened {}",

@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::event::{Event, EventKey, EventType};
-use super::payment::CheckoutSession;
+use super::payment::Fact;
 use super::state::EventState;
 use super::time::Timestamp;
 use super::user::{User, UserId};
@@ -24,8 +24,8 @@ pub enum Changes {
         /// When the provider says that it happened.
         deleted_at: Timestamp,
     },
-    /// Something became known about a Checkout Session.
-    RecordCheckout(Box<CheckoutSession>),
+    /// Something became known about a payment.
+    RecordPayment(Box<Fact>),
 }
 
 /// Why nothing is done for an authentic event.
@@ -37,6 +37,8 @@ pub enum IgnoreReason {
     ThinEvent,
     /// A deletion that does not say of whom (Clerk's schema leaves `id` optional).
     DeletionWithoutId,
+    /// A customer who names no user: there is nothing to link.
+    CustomerWithoutUser,
 }
 
 /// Why an event cannot be applied, in a form that can be stored, grouped and read.
@@ -153,6 +155,7 @@ impl Outcome {
             Self::Ignored(IgnoreReason::TypeNotHandled) => "type_not_handled",
             Self::Ignored(IgnoreReason::ThinEvent) => "thin_event",
             Self::Ignored(IgnoreReason::DeletionWithoutId) => "deletion_without_id",
+            Self::Ignored(IgnoreReason::CustomerWithoutUser) => "customer_without_user",
             Self::Failed(kind) | Self::Retrying { kind, .. } => kind,
             Self::Duplicate => "duplicate",
         }

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::entitlement::Entitlement;
+use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
 use super::outbox::OutboxEntry;
-use super::payment::{PaymentStatus, SessionStatus};
+use super::payment::Facts;
 use super::source::SourceName;
 use super::state::EventState;
 use super::time::Timestamp;
@@ -146,25 +147,6 @@ pub enum AtBroker {
     Unknown(String),
 }
 
-/// A Checkout Session as it is attributed, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckoutSummary {
-    /// Stripe's id.
-    pub id: String,
-    /// Stripe's customer.
-    pub customer: Option<String>,
-    /// How far it has come.
-    pub status: SessionStatus,
-    /// Where the money stands.
-    pub payment: PaymentStatus,
-    /// In the currency's smallest unit.
-    pub amount_total: Option<i64>,
-    /// Three-letter code.
-    pub currency: Option<String>,
-    /// When it was opened.
-    pub created_at: Timestamp,
-}
-
 /// Everything the mirror knows of one user, for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UserReport {
@@ -174,8 +156,11 @@ pub struct UserReport {
     pub deleted_at: Option<Timestamp>,
     /// The mirrored user; `None` if none was received, or it was deleted.
     pub user: Option<MirroredUser>,
-    /// Facts attributed to the user, oldest first.
-    pub checkout_sessions: Vec<CheckoutSummary>,
+    /// Facts attributed to the user.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// What they come to, purchase by purchase, oldest first.
+    pub purchases: Vec<Purchase>,
     /// The verdict and its reason; `None` if there are no facts.
     pub entitlement: Option<Entitlement>,
     /// Where the verdict has been delivered.

@@ -2,7 +2,7 @@
 //!
 //! What makes the mirror converge lives here as pure functions, so that it can be read, and tested
 //! by permutation, without a database: [`user::Revision`] orders the states of a user,
-//! [`payment::CheckoutSession::merge`] joins what is known of a checkout in any order, and
+//! [`payment::PaymentFact::merge`] joins what is known of a payment in any order, and
 //! [`entitlement::decide`] derives the paid state from all facts of a user.
 
 pub mod changes;
@@ -16,3 +16,4 @@ pub mod source;
 pub mod state;
 pub mod time;
 pub mod user;
+mod words;

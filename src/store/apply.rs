@@ -1,21 +1,23 @@
 //! A batch, in one transaction, whichever engine; a data error is traced to its event by splitting.
 //!
 //! What a batch comes to is computed in memory by the [`fold`](super::fold); an engine loads rows and
-//! writes rows ([`Tables`]). The order of the steps is the order in which an engine with several
-//! writers takes its locks, so that two of them do not wait for each other in a circle.
+//! writes rows ([`Tables`]). Where there are several writers, each finds out what it touches, keeps
+//! that for itself, and looks again: if there is more by now, it gives way and begins anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
-use super::fold::payments::{PaymentFold, Sessions};
+use super::facts::Stored;
+use super::fold::payments::PaymentFold;
 use super::fold::users::{KnownUser, UserFold};
 use super::fold::{Grouped, LedgerHead, group};
 use super::problem::{ApplyError, Problem};
+use super::related::{Selection, keys, of_users, related};
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
-use crate::model::entitlement::Entitlement;
+use crate::model::entitlement::{self, Entitlement, Policy};
 use crate::model::event::EventKey;
-use crate::model::payment::{CheckoutSession, SessionStatus};
+use crate::model::payment::{Fact, FactKind, SessionStatus, by_user};
 use crate::model::retry;
 use crate::model::time::Timestamp;
 use crate::model::user::{User, UserId};
@@ -39,19 +41,12 @@ pub(super) trait Tables: Send {
         batch: &[Planned],
     ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError>;
 
-    /// Every stored session with the same id or the same customer as one of `incoming`, or as one
-    /// of those found. Until the transaction ends, nobody else writes one.
-    async fn related_sessions(
-        &mut self,
-        incoming: &[&CheckoutSession],
-    ) -> Result<Sessions, ApplyError>;
+    /// Reads stored facts.
+    async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
 
-    /// Until the transaction ends, nobody else writes what follows from these users' payments, or
-    /// deletes one of them.
-    async fn lock_users(&mut self, users: &BTreeSet<&UserId>) -> Result<(), ApplyError>;
-
-    /// Every stored session of these users.
-    async fn sessions_of(&mut self, users: &BTreeSet<UserId>) -> Result<Sessions, ApplyError>;
+    /// Until the transaction ends, nobody else holds any of these keys. Answers whether somebody may
+    /// have held one of them since the transaction began.
+    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<bool, ApplyError>;
 
     /// What the mirror knows of these users.
     async fn known_users(
@@ -67,8 +62,8 @@ pub(super) trait Tables: Send {
         now: Timestamp,
     ) -> Result<BTreeMap<UserId, Outcome>, ApplyError>;
 
-    /// Writes the sessions that changed.
-    async fn write_sessions(&mut self, fold: &PaymentFold) -> Result<(), ApplyError>;
+    /// Writes facts of one kind, each with all that is known of it, ordered by id.
+    async fn write_facts(&mut self, kind: FactKind, rows: &[Stored]) -> Result<(), ApplyError>;
 
     /// Writes the entitlements of the affected users; who has no facts any more has none.
     async fn write_entitlements(
@@ -95,8 +90,8 @@ pub(super) trait Tables: Send {
         now: Timestamp,
     ) -> Result<(), ApplyError>;
 
-    /// Marks the events of payments that waited for their user, and have one now, as applied.
-    async fn release(&mut self, sessions: &[String], now: Timestamp) -> Result<(), ApplyError>;
+    /// Marks the events about these subjects that waited for their user as applied.
+    async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
 }
 
 /// Applies a batch within one transaction, which the caller begins and commits. If an event cannot be
@@ -105,17 +100,18 @@ pub(super) trait Tables: Send {
 pub(super) async fn apply(
     tables: &mut dyn Tables,
     batch: &[Planned],
+    policy: Policy,
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
     let mut applied = Vec::with_capacity(batch.len());
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        match attempt(tables, part, now).await {
+        match attempt(tables, part, policy, now).await {
             Ok(done) => applied.extend(done),
             Err(ApplyError::Event(problem)) => match part {
                 [culprit] => {
                     let failed = [fail(culprit, &problem)];
-                    match attempt(tables, &failed, now).await {
+                    match attempt(tables, &failed, policy, now).await {
                         Ok(done) => applied.extend(done),
                         // Not even that can be recorded: nothing that a smaller part would cure.
                         Err(error) => {
@@ -153,10 +149,11 @@ fn fail(planned: &Planned, problem: &Problem) -> Planned {
 async fn attempt(
     tables: &mut dyn Tables,
     batch: &[Planned],
+    policy: Policy,
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
     tables.begin_part().await?;
-    match apply_part(tables, batch, now).await {
+    match apply_part(tables, batch, policy, now).await {
         Ok(applied) => {
             tables.keep_part().await?;
             Ok(applied)
@@ -172,6 +169,7 @@ async fn attempt(
 async fn apply_part(
     tables: &mut dyn Tables,
     batch: &[Planned],
+    policy: Policy,
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
     let heads = tables.ledger_heads(batch).await?;
@@ -181,12 +179,9 @@ async fn apply_part(
         .map(|grouped| without_effect(grouped, now))
         .collect();
 
-    let payments = read_payments(tables, &groups).await?;
+    let facts: Vec<&Fact> = groups.iter().filter_map(fact).collect();
     let users = UserChanges::of(&groups);
-    let affected = payments.iter().flat_map(|fold| &fold.affected);
-    tables
-        .lock_users(&affected.chain(users.deleted()).collect())
-        .await?;
+    let payments = hold(tables, &facts, users.deleted()).await?;
 
     let mut user_fold = UserFold::default();
     if !users.is_empty() {
@@ -195,26 +190,90 @@ async fn apply_part(
         let changed_since = tables.write_users(&user_fold, now).await?;
         users.correct(&changed_since, &mut outcomes);
     }
-    let mut entitlements = Entitlements::new();
-    if let Some(fold) = &payments {
-        tables.write_sessions(fold).await?;
-        let stored = tables.sessions_of(&fold.affected).await?;
-        entitlements = fold.entitlements(stored);
-        tables.write_entitlements(&entitlements, now).await?;
-        for (outcome, grouped) in outcomes.iter_mut().zip(&groups) {
-            if let Some(session) = checkout(grouped) {
-                *outcome = recorded(fold, session);
-            }
+    let entitlements = write_payments(tables, &payments, policy, now).await?;
+    for (outcome, grouped) in outcomes.iter_mut().zip(&groups) {
+        if let Some(fact) = fact(grouped) {
+            *outcome = recorded(&payments, fact);
         }
     }
     if !entitlements.is_empty() || !users.is_empty() {
         tables.write_outbox(&entitlements, &user_fold, now).await?;
     }
     tables.write_ledger(&groups, &outcomes, now).await?;
-    if let Some(fold) = &payments {
-        tables.release(&fold.released, now).await?;
-    }
+    tables.release(&payments.released, now).await?;
     Ok(answers(batch, &groups, &outcomes))
+}
+
+/// Joins `incoming` facts with all that hangs together with them, with nobody else writing any of
+/// it, nor what follows from it, nor these `deleted` users.
+pub(super) async fn hold<'a>(
+    tables: &mut dyn Tables,
+    incoming: &[&Fact],
+    deleted: impl Iterator<Item = &'a UserId>,
+) -> Result<PaymentFold, ApplyError> {
+    let known = related(tables, incoming.iter().copied()).await?;
+    let fold = PaymentFold::new(&known, incoming.iter().copied());
+    let mut held = keys_of(&fold);
+    held.extend(deleted.map(key_of));
+    if held.is_empty() || !tables.hold(&held).await? || incoming.is_empty() {
+        return Ok(fold);
+    }
+    let known = related(tables, incoming.iter().copied()).await?;
+    let fold = PaymentFold::new(&known, incoming.iter().copied());
+    if held.is_superset(&keys_of(&fold)) {
+        Ok(fold)
+    } else {
+        Err(ApplyError::Outgrown)
+    }
+}
+
+fn keys_of(fold: &PaymentFold) -> BTreeSet<String> {
+    let mut keys = keys(fold.facts());
+    keys.extend(fold.affected.iter().map(key_of));
+    keys
+}
+
+pub(super) fn key_of(user: &UserId) -> String {
+    format!("user/{user}")
+}
+
+/// Writes the facts that changed and what follows from them for each user.
+pub(super) async fn write_payments<'f>(
+    tables: &mut dyn Tables,
+    fold: &'f PaymentFold,
+    policy: Policy,
+    now: Timestamp,
+) -> Result<Entitlements<'f>, ApplyError> {
+    for (kind, rows) in fold.rows() {
+        tables.write_facts(kind, &rows).await?;
+    }
+    entitle(tables, &fold.affected, policy, now).await
+}
+
+/// Derives the entitlement of each of these users anew, from all that is stored.
+pub(super) async fn entitle<'u>(
+    tables: &mut dyn Tables,
+    users: &'u BTreeSet<UserId>,
+    policy: Policy,
+    now: Timestamp,
+) -> Result<Entitlements<'u>, ApplyError> {
+    if users.is_empty() {
+        return Ok(Entitlements::new());
+    }
+    let stored = of_users(tables, users).await?;
+    let facts = by_user(&stored.facts, &stored.owners);
+    let entitlements = users
+        .iter()
+        .map(|user| {
+            let facts = facts.get(user);
+            (
+                user,
+                facts.and_then(|facts| entitlement::decide(facts, policy)),
+            )
+        })
+        .collect();
+    tables.write_entitlements(&entitlements, now).await?;
+    Ok(entitlements)
 }
 
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.
@@ -237,31 +296,21 @@ fn without_effect(grouped: &Grouped<'_>, now: Timestamp) -> Outcome {
     }
 }
 
-async fn read_payments(
-    tables: &mut dyn Tables,
-    groups: &[Grouped<'_>],
-) -> Result<Option<PaymentFold>, ApplyError> {
-    let incoming: Vec<&CheckoutSession> = groups.iter().filter_map(checkout).collect();
-    if incoming.is_empty() {
-        return Ok(None);
-    }
-    let related = tables.related_sessions(&incoming).await?;
-    Ok(Some(PaymentFold::new(related, incoming)))
-}
-
-fn checkout<'a>(grouped: &Grouped<'a>) -> Option<&'a CheckoutSession> {
+fn fact<'a>(grouped: &Grouped<'a>) -> Option<&'a Fact> {
     match grouped.decision()? {
-        Decision::Apply(Changes::RecordCheckout(session)) => Some(session),
+        Decision::Apply(Changes::RecordPayment(fact)) => Some(fact),
         _ => None,
     }
 }
 
-fn recorded(fold: &PaymentFold, session: &CheckoutSession) -> Outcome {
-    let attributed = fold
-        .session(&session.id)
-        .is_some_and(|known| known.user.is_some());
-    // An expired session has nothing to wait for, whosever it was.
-    if attributed || session.status == SessionStatus::Expired {
+fn recorded(fold: &PaymentFold, fact: &Fact) -> Outcome {
+    // What is over has nothing to wait for, whosever it was.
+    let is_over = match fact {
+        Fact::CheckoutSession(session) => session.status == SessionStatus::Expired,
+        Fact::Subscription(subscription) => subscription.status.is_end(),
+        _ => false,
+    };
+    if is_over || fold.is_owned(fact.kind(), fact.id()) {
         Outcome::PaymentRecorded
     } else {
         Outcome::PaymentUnattributed

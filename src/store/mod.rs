@@ -19,15 +19,19 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
 mod apply;
+mod attribute;
+mod facts;
 mod fold;
 mod migrate;
 pub mod postgres;
 mod problem;
+mod related;
 pub mod sqlite;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
@@ -57,6 +61,23 @@ pub trait Store: Debug + Send + Sync {
 
     /// Everything known of one user; `None` if nothing is.
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError>;
+
+    /// Whose a Checkout Session or a subscription is; `None` if nothing is known of it.
+    async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError>;
+
+    /// Gives a Checkout Session or a subscription to a user, with all that follows from it, if it is
+    /// `from`'s until then (`None`: nobody's). Holds over what its events say, those to come included.
+    async fn attribute(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<Attribution, StoreError>;
+
+    /// Derives those entitlements anew that the policy of this process may see otherwise than the
+    /// one that wrote them; answers how many it looked at.
+    async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Leases up to `limit` events whose next attempt is due at `now`, longest due first; they fall
     /// due again at `until`, unless they are reported as queued before. No two callers lease the same.

@@ -18,6 +18,8 @@ pub(super) enum ApplyError {
     Event(Problem),
     /// Another writer was in the way, and the database has chosen this one to begin anew.
     Conflict(sqlx::Error),
+    /// Another writer has connected what this one holds with something that it does not hold.
+    Outgrown,
     /// Anything else.
     Store(StoreError),
 }
@@ -28,6 +30,10 @@ impl ApplyError {
         match self {
             Self::Store(error) => error,
             Self::Conflict(error) => unavailable(action)(error),
+            Self::Outgrown => StoreError::Unavailable {
+                action,
+                source: "other writers change the same payments all the time".into(),
+            },
             Self::Event(problem) => StoreError::Unavailable {
                 action,
                 source: problem.message.into(),

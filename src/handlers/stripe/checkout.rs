@@ -5,7 +5,7 @@
 //! methods until one of the two `async_payment` events tells the end of it.
 
 use crate::model::changes::Changes;
-use crate::model::payment::{CheckoutSession, NamedUser, PaymentStatus, SessionStatus};
+use crate::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
 use crate::model::user::UserId;
 use crate::provider::payload::PayloadError;
 use crate::provider::stripe::event::{SessionObject, StripeEvent};
@@ -67,21 +67,24 @@ fn record(
     let told_at = payload.created()?;
     let named_user = named_user(session.metadata_user, session.client_reference)
         .map(|id| NamedUser { at: told_at, id });
-    Ok(Changes::RecordCheckout(Box::new(CheckoutSession {
-        id: session.id,
-        named_user,
-        customer: session.customer,
-        payment_intent: session.payment_intent,
-        subscription: session.subscription,
-        mode: session.mode,
-        status,
-        payment,
-        amount_total: session.amount_total,
-        currency: session.currency,
-        livemode: session.livemode,
-        created_at: session.created,
-        updated_at: told_at,
-    })))
+    Ok(Changes::RecordPayment(Box::new(Fact::CheckoutSession(
+        CheckoutSession {
+            id: session.id,
+            named_user,
+            attributed_user: None,
+            customer: session.customer,
+            payment_intent: session.payment_intent,
+            subscription: session.subscription,
+            mode: session.mode,
+            status,
+            payment,
+            amount_total: session.amount_total,
+            currency: session.currency,
+            livemode: session.livemode,
+            created_at: session.created,
+            updated_at: told_at,
+        },
+    ))))
 }
 
 /// The user that a session names. Metadata is ours and is taken at its word. The reference may be a

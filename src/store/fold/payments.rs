@@ -1,100 +1,242 @@
-//! Payment facts: joined in any order, attributed to users, turned into entitlements.
+//! Payment facts: joined in any order, and attributed to users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::entitlement::{self, Entitlement};
-use crate::model::payment::{CheckoutSession, owners_of_customers, user_of};
+use super::super::facts::Stored;
+use crate::model::payment::{ById, Fact, FactKind, Facts, Owners, owners};
 use crate::model::user::UserId;
 
-/// A session and the user it is attributed to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Facts, and whose they are.
+#[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Attributed {
-    pub(in crate::store) session: CheckoutSession,
-    pub(in crate::store) user: Option<UserId>,
+    pub(in crate::store) facts: Facts,
+    pub(in crate::store) owners: Owners,
 }
 
-/// Sessions by id.
-pub(in crate::store) type Sessions = BTreeMap<String, Attributed>;
+impl Extend<Stored> for Attributed {
+    fn extend<I: IntoIterator<Item = Stored>>(&mut self, rows: I) {
+        for Stored { fact, owner } in rows {
+            let of = match fact.kind() {
+                FactKind::CheckoutSession => Some(&mut self.owners.sessions),
+                FactKind::Subscription => Some(&mut self.owners.subscriptions),
+                _ => None,
+            };
+            if let (Some(of), Some(owner)) = (of, owner) {
+                of.insert(fact.id().to_owned(), owner);
+            }
+            self.facts.join(fact);
+        }
+    }
+}
 
 /// What a batch does to payment facts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::store) struct PaymentFold {
-    sessions: Sessions,
-    /// Sessions to write: new, or changed in fact or attribution.
-    pub(in crate::store) changed: BTreeSet<String>,
-    /// Sessions that had no user and have one now.
+    /// The facts that the batch touches, as they are after it.
+    after: Attributed,
+    /// Those to write: new, or changed in fact or attribution.
+    changed: BTreeSet<(FactKind, String)>,
+    /// What waiting events are about whose payment had no user and has one now.
     pub(in crate::store) released: Vec<String>,
     /// Users whose set of facts changed: those who gained some and those who lost some.
     pub(in crate::store) affected: BTreeSet<UserId>,
 }
 
 impl PaymentFold {
-    /// Joins `incoming` facts with `before`, which must hold every stored session that has the same
-    /// id or the same customer as an incoming one, or as one of those.
+    /// Joins `incoming` facts with `before`, which must hold every stored fact that can tell whose
+    /// they are, or whose other payments they change.
     pub(in crate::store) fn new<'a>(
-        before: Sessions,
-        incoming: impl IntoIterator<Item = &'a CheckoutSession>,
+        before: &Attributed,
+        incoming: impl IntoIterator<Item = &'a Fact>,
     ) -> Self {
-        let mut joined: BTreeMap<String, CheckoutSession> = before
-            .iter()
-            .map(|(id, known)| (id.clone(), known.session.clone()))
-            .collect();
-        for session in incoming {
-            let merged = match joined.remove(&session.id) {
-                Some(known) => known.merge(session.clone()),
-                None => session.clone(),
-            };
-            joined.insert(merged.id.clone(), merged);
-        }
-
-        let owners = owners_of_customers(joined.values());
+        let mut facts = before.facts.clone();
+        facts.extend(incoming.into_iter().cloned());
+        let owners = owners(&facts);
         let mut fold = Self {
-            sessions: Sessions::new(),
-            changed: BTreeSet::new(),
-            released: Vec::new(),
-            affected: BTreeSet::new(),
+            after: Attributed { facts, owners },
+            ..Self::default()
         };
-        for (id, session) in joined {
-            let user = user_of(&session, &owners).cloned();
-            let now = Attributed { session, user };
-            let known = before.get(&id);
-            if known != Some(&now) {
-                fold.affected.extend(now.user.clone());
-                fold.affected
-                    .extend(known.and_then(|known| known.user.clone()));
-                if now.user.is_some() && known.is_some_and(|known| known.user.is_none()) {
-                    fold.released.push(id.clone());
-                }
-                fold.changed.insert(id.clone());
-            }
-            fold.sessions.insert(id, now);
-        }
+        fold.note_owned(before);
+        fold.note_unowned(before);
+        fold.note_payers();
         fold
     }
 
-    /// The session after the batch.
-    pub(in crate::store) fn session(&self, id: &str) -> Option<&Attributed> {
-        self.sessions.get(id)
+    /// Sessions and subscriptions that changed, or changed hands.
+    fn note_owned(&mut self, before: &Attributed) {
+        let Attributed { facts, owners } = &self.after;
+        let sessions = differing(
+            (&before.facts.sessions, &before.owners.sessions),
+            (&facts.sessions, &owners.sessions),
+        );
+        let subscriptions = differing(
+            (&before.facts.subscriptions, &before.owners.subscriptions),
+            (&facts.subscriptions, &owners.subscriptions),
+        );
+        for id in &sessions {
+            let hands = Hands::of(id, &before.owners.sessions, &owners.sessions);
+            if hands.are_released() && before.facts.sessions.contains_key(id) {
+                self.released.push(id.clone());
+            }
+            self.affected.extend(hands.users());
+        }
+        for id in &subscriptions {
+            let hands = Hands::of(id, &before.owners.subscriptions, &owners.subscriptions);
+            if hands.are_released() && before.facts.subscriptions.contains_key(id) {
+                // Events about a subscription are about its customer, where it has one.
+                let customer = facts.subscriptions.get(id).map(|known| &known.customer);
+                self.released.extend(customer.cloned().flatten());
+                self.released.push(id.clone());
+            }
+            self.affected.extend(hands.users());
+        }
+        let keyed = |kind| move |id| (kind, id);
+        self.changed
+            .extend(sessions.into_iter().map(keyed(FactKind::CheckoutSession)));
+        self.changed
+            .extend(subscriptions.into_iter().map(keyed(FactKind::Subscription)));
     }
 
-    /// The entitlement of every affected user, given all sessions that are stored for them. `None`
-    /// for a user who has no facts any more.
-    pub(in crate::store) fn entitlements(
-        &self,
-        stored: Sessions,
-    ) -> BTreeMap<&UserId, Option<Entitlement>> {
-        let mut all = stored;
-        all.extend(self.sessions.clone());
-        self.affected
-            .iter()
-            .map(|user| {
-                let of_user: Vec<CheckoutSession> = all
-                    .values()
-                    .filter(|known| known.user.as_ref() == Some(user))
-                    .map(|known| known.session.clone())
-                    .collect();
-                (user, entitlement::decide(&of_user))
-            })
-            .collect()
+    /// The other facts that changed.
+    fn note_unowned(&mut self, before: &Attributed) {
+        fn changed<F: PartialEq>(before: &ById<F>, after: &ById<F>) -> Vec<String> {
+            let none = BTreeMap::new();
+            differing((before, &none), (after, &none))
+        }
+        let (before, after) = (&before.facts, &self.after.facts);
+        for (kind, ids) in [
+            (
+                FactKind::Invoice,
+                changed(&before.invoices, &after.invoices),
+            ),
+            (FactKind::Charge, changed(&before.charges, &after.charges)),
+            (FactKind::Refund, changed(&before.refunds, &after.refunds)),
+            (
+                FactKind::Dispute,
+                changed(&before.disputes, &after.disputes),
+            ),
+            (
+                FactKind::Customer,
+                changed(&before.customers, &after.customers),
+            ),
+        ] {
+            self.changed.extend(ids.into_iter().map(|id| (kind, id)));
+        }
     }
+
+    /// Users whose invoices, refunds or disputes changed.
+    fn note_payers(&mut self) {
+        let Attributed { facts, owners } = &self.after;
+        let mut intents = BTreeSet::new();
+        let mut subscriptions = BTreeSet::new();
+        for (kind, id) in &self.changed {
+            match kind {
+                FactKind::Invoice => {
+                    let invoice = facts.invoices.get(id);
+                    subscriptions.extend(invoice.and_then(|known| known.subscription.as_ref()));
+                }
+                FactKind::Charge => {
+                    let charge = facts.charges.get(id);
+                    intents.extend(charge.and_then(|known| known.payment_intent.as_ref()));
+                }
+                FactKind::Refund => {
+                    let refund = facts.refunds.get(id);
+                    intents.extend(refund.and_then(|known| known.payment_intent.as_ref()));
+                }
+                FactKind::Dispute => {
+                    let dispute = facts.disputes.get(id);
+                    intents.extend(dispute.and_then(|known| known.payment_intent.as_ref()));
+                }
+                FactKind::CheckoutSession | FactKind::Subscription | FactKind::Customer => {}
+            }
+        }
+        for invoice in facts.invoices.values() {
+            let intent = invoice.payment_intent.as_ref();
+            if intent.is_some_and(|intent| intents.contains(intent)) {
+                subscriptions.extend(invoice.subscription.as_ref());
+            }
+        }
+        for session in facts.sessions.values() {
+            let intent = session.payment_intent.as_ref();
+            if intent.is_some_and(|intent| intents.contains(intent)) {
+                self.affected
+                    .extend(owners.sessions.get(&session.id).cloned());
+            }
+        }
+        for subscription in subscriptions {
+            self.affected
+                .extend(owners.subscriptions.get(subscription).cloned());
+        }
+    }
+
+    /// All facts that the batch touches, as they are after it.
+    pub(in crate::store) fn facts(&self) -> &Facts {
+        &self.after.facts
+    }
+
+    /// Whether a fact has an owner; `true` for those that never have one of their own.
+    pub(in crate::store) fn is_owned(&self, kind: FactKind, id: &str) -> bool {
+        let owners = &self.after.owners;
+        match kind {
+            FactKind::CheckoutSession => owners.sessions.contains_key(id),
+            FactKind::Subscription => owners.subscriptions.contains_key(id),
+            _ => true,
+        }
+    }
+
+    /// The rows to write, by kind and id.
+    pub(in crate::store) fn rows(&self) -> BTreeMap<FactKind, Vec<Stored>> {
+        let mut rows: BTreeMap<FactKind, Vec<Stored>> = BTreeMap::new();
+        for fact in self.after.facts.iter() {
+            let (kind, id) = (fact.kind(), fact.id());
+            if !self.changed.contains(&(kind, id.to_owned())) {
+                continue;
+            }
+            let owner = match kind {
+                FactKind::CheckoutSession => self.after.owners.sessions.get(id),
+                FactKind::Subscription => self.after.owners.subscriptions.get(id),
+                _ => None,
+            };
+            let owner = owner.cloned();
+            rows.entry(kind).or_default().push(Stored { fact, owner });
+        }
+        rows
+    }
+}
+
+/// Whose something was and is.
+struct Hands {
+    before: Option<UserId>,
+    after: Option<UserId>,
+}
+
+impl Hands {
+    fn of(id: &str, before: &BTreeMap<String, UserId>, after: &BTreeMap<String, UserId>) -> Self {
+        Self {
+            before: before.get(id).cloned(),
+            after: after.get(id).cloned(),
+        }
+    }
+
+    fn are_released(&self) -> bool {
+        self.before.is_none() && self.after.is_some()
+    }
+
+    fn users(self) -> impl Iterator<Item = UserId> {
+        self.before.into_iter().chain(self.after)
+    }
+}
+
+/// The ids of those that are new, or changed in fact or attribution.
+fn differing<F: PartialEq>(
+    before: (&ById<F>, &BTreeMap<String, UserId>),
+    after: (&ById<F>, &BTreeMap<String, UserId>),
+) -> Vec<String> {
+    let differs = |id: &String, fact: &F| {
+        before.0.get(id) != Some(fact) || before.1.get(id) != after.1.get(id)
+    };
+    let all = after.0.iter();
+    all.filter(|(id, fact)| differs(id, fact))
+        .map(|(id, _)| id.clone())
+        .collect()
 }

@@ -248,10 +248,10 @@ async fn record_attempts(
 /// Payments that waited for their user and have one now.
 pub(super) async fn release(
     connection: &mut PgConnection,
-    sessions: &[String],
+    subjects: &[String],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    if sessions.is_empty() {
+    if subjects.is_empty() {
         return Ok(());
     }
     sqlx::query(
@@ -263,7 +263,7 @@ pub(super) async fn release(
     )
     .bind(Outcome::PaymentRecorded.as_str())
     .bind(stored(now))
-    .bind(sessions)
+    .bind(subjects)
     .execute(connection)
     .await?;
     Ok(())

@@ -24,13 +24,18 @@ use tokio::time::timeout;
 use super::problem::{is_forbidden, is_of_schema, unavailable};
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
+use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod contention;
+mod entitlements;
+mod facts;
 mod ledger;
 mod locks;
 mod outbox;
@@ -62,6 +67,7 @@ const MIGRATION_LOCK: i64 = 0x686f_6f6b_6d69_6772;
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: PgPool,
+    policy: Policy,
 }
 
 impl PostgresStore {
@@ -89,7 +95,16 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            policy: Policy::default(),
+        })
+    }
+
+    /// The same, with another policy than the default one.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Waits for what is under way and closes the connections.
@@ -231,6 +246,24 @@ impl Store for PostgresStore {
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
         bounded("read a user", read_users::find(self, id)).await
+    }
+
+    async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
+        payments::find_ownership(self, id).await
+    }
+
+    async fn attribute(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<Attribution, StoreError> {
+        payments::attribute(self, id, user, from, now).await
+    }
+
+    async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {
+        payments::reassess(self, now).await
     }
 
     async fn lease_retries(

@@ -3,12 +3,11 @@
 use sqlx::postgres::PgRow;
 
 use super::super::problem::unavailable;
-use super::payments::read_session;
 use super::rows::Reader;
-use super::{PostgresStore, StoreError, outbox};
-use crate::model::entitlement::Entitlement;
-use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
-use crate::model::payment::{PaymentStatus, SessionStatus};
+use super::{PostgresStore, StoreError, outbox, payments};
+use crate::model::entitlement::purchase::purchases;
+use crate::model::entitlement::{Entitlement, PaymentState, Rule};
+use crate::model::ledger::{MirroredUser, UserReport};
 use crate::model::user::UserId;
 
 /// Everything known of one user; `None` if nothing is.
@@ -31,14 +30,8 @@ pub(super) async fn find(
         .fetch_optional(&mut *snapshot)
         .await
         .map_err(unavailable(action))?;
-    let sessions =
-        sqlx::query("SELECT * FROM checkout_sessions WHERE user_id = $1 ORDER BY created_at, id")
-            .bind(id.as_str())
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(unavailable(action))?;
     let entitlement = sqlx::query(
-        "SELECT paid, payment, status, reason, checkout_session_id, subscription_id \
+        "SELECT paid, payment, status, reason, checkout_session_id, subscription_id, rule \
          FROM entitlements WHERE user_id = $1",
     )
     .bind(id.as_str())
@@ -46,13 +39,15 @@ pub(super) async fn find(
     .await
     .map_err(unavailable(action))?;
 
+    let facts = payments::facts_of(&mut snapshot, id).await?;
     let report = UserReport {
         id: id.clone(),
         deleted_at: tombstone
             .map(|row| Reader::new("user_tombstones", id.as_str(), &row).time("deleted_at"))
             .transpose()?,
         user: user.map(|row| mirrored(id, &row)).transpose()?,
-        checkout_sessions: sessions.iter().map(checkout).collect::<Result<_, _>>()?,
+        purchases: purchases(&facts, store.policy),
+        facts,
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,
@@ -61,7 +56,7 @@ pub(super) async fn find(
     let known = report.deleted_at.is_some()
         || report.user.is_some()
         || report.outbox.is_some()
-        || !report.checkout_sessions.is_empty();
+        || !report.purchases.is_empty();
     Ok(known.then_some(report))
 }
 
@@ -84,27 +79,15 @@ fn mirrored(id: &UserId, row: &PgRow) -> Result<MirroredUser, StoreError> {
     })
 }
 
-fn checkout(row: &PgRow) -> Result<CheckoutSummary, StoreError> {
-    let session = read_session(row)?.session;
-    Ok(CheckoutSummary {
-        id: session.id,
-        customer: session.customer,
-        status: session.status,
-        payment: session.payment,
-        amount_total: session.amount_total,
-        currency: session.currency,
-        created_at: session.created_at,
-    })
-}
-
 fn read_entitlement(id: &UserId, row: &PgRow) -> Result<Entitlement, StoreError> {
     let reader = Reader::new("entitlements", id.as_str(), row);
     Ok(Entitlement {
         paid: reader.get("paid")?,
-        payment: reader.parse("payment", PaymentStatus::parse)?,
-        status: reader.parse("status", SessionStatus::parse)?,
+        payment: reader.parse("payment", PaymentState::parse)?,
+        status: reader.get("status")?,
         reason: reader.get("reason")?,
         checkout_session_id: reader.get("checkout_session_id")?,
         subscription_id: reader.get("subscription_id")?,
+        rule: reader.parse_optional("rule", Rule::parse)?,
     })
 }

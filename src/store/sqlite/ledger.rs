@@ -176,10 +176,10 @@ async fn record_attempt(
 /// Payments that waited for their user and have one now.
 pub(super) async fn release(
     connection: &mut SqliteConnection,
-    sessions: &[String],
+    subjects: &[String],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    if sessions.is_empty() {
+    if subjects.is_empty() {
         return Ok(());
     }
     sqlx::query(
@@ -188,7 +188,7 @@ pub(super) async fn release(
     )
     .bind(Outcome::PaymentRecorded.as_str())
     .bind(now.to_string())
-    .bind(json_list(sessions.iter().map(String::as_str)))
+    .bind(json_list(subjects.iter().map(String::as_str)))
     .execute(connection)
     .await?;
     Ok(())

@@ -19,13 +19,17 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
 use super::problem::unavailable;
 use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
+use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod entitlements;
+mod facts;
 mod ledger;
 mod outbox;
 mod payments;
@@ -48,6 +52,7 @@ const CACHED_STATEMENTS: usize = 512;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    policy: Policy,
 }
 
 impl SqliteStore {
@@ -111,7 +116,11 @@ impl SqliteStore {
             let readers = SqlitePoolOptions::new()
                 .max_connections(READERS)
                 .connect_lazy_with(options.clone().read_only(true));
-            Ok(Self { writer, readers })
+            Ok(Self {
+                writer,
+                readers,
+                policy: Policy::default(),
+            })
         };
         opened.await.map_err(|source| StoreError::Unavailable {
             action: "be opened",
@@ -120,6 +129,12 @@ impl SqliteStore {
                 source,
             }),
         })
+    }
+
+    /// The same, with another policy than the default one.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Waits for what is under way and closes the file.
@@ -218,7 +233,25 @@ impl Store for SqliteStore {
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
-        read_users::find(&self.readers, id).await
+        read_users::find(self, id).await
+    }
+
+    async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
+        payments::find_ownership(self, id).await
+    }
+
+    async fn attribute(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<Attribution, StoreError> {
+        payments::attribute(self, id, user, from, now).await
+    }
+
+    async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {
+        payments::reassess(self, now).await
     }
 
     async fn lease_retries(

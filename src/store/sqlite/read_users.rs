@@ -1,66 +1,62 @@
 //! Reading everything that is known of one user.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use super::super::problem::unavailable;
-use super::payments::read_session;
 use super::rows::Reader;
-use super::{StoreError, outbox};
-use crate::model::entitlement::Entitlement;
-use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
-use crate::model::payment::{PaymentStatus, SessionStatus};
+use super::{SqliteStore, StoreError, outbox, payments};
+use crate::model::entitlement::purchase::purchases;
+use crate::model::entitlement::{Entitlement, PaymentState, Rule};
+use crate::model::ledger::{MirroredUser, UserReport};
 use crate::model::user::UserId;
 
 /// Everything known of one user; `None` if nothing is.
 pub(super) async fn find(
-    readers: &SqlitePool,
+    store: &SqliteStore,
     id: &UserId,
 ) -> Result<Option<UserReport>, StoreError> {
     let action = "read a user";
+    let mut snapshot = store.readers.begin().await.map_err(unavailable(action))?;
     let user = sqlx::query(
         "SELECT external_id, email, email_verified, phone, username, first_name, last_name, \
          banned, locked, created_at, updated_at, revision, synced_at FROM users WHERE id = ?",
     )
     .bind(id.as_str())
-    .fetch_optional(readers)
+    .fetch_optional(&mut *snapshot)
     .await
     .map_err(unavailable(action))?;
     let tombstone = sqlx::query("SELECT deleted_at FROM user_tombstones WHERE id = ?")
         .bind(id.as_str())
-        .fetch_optional(readers)
+        .fetch_optional(&mut *snapshot)
         .await
         .map_err(unavailable(action))?;
-    let sessions =
-        sqlx::query("SELECT * FROM checkout_sessions WHERE user_id = ? ORDER BY created_at, id")
-            .bind(id.as_str())
-            .fetch_all(readers)
-            .await
-            .map_err(unavailable(action))?;
     let entitlement = sqlx::query(
-        "SELECT paid, payment, status, reason, checkout_session_id, subscription_id \
+        "SELECT paid, payment, status, reason, checkout_session_id, subscription_id, rule \
          FROM entitlements WHERE user_id = ?",
     )
     .bind(id.as_str())
-    .fetch_optional(readers)
+    .fetch_optional(&mut *snapshot)
     .await
     .map_err(unavailable(action))?;
 
+    let facts = payments::facts_of(&mut snapshot, id).await?;
     let report = UserReport {
         id: id.clone(),
         deleted_at: tombstone
             .map(|row| Reader::new("user_tombstones", id.as_str(), &row).time("deleted_at"))
             .transpose()?,
         user: user.map(|row| mirrored(id, &row)).transpose()?,
-        checkout_sessions: sessions.iter().map(checkout).collect::<Result<_, _>>()?,
+        purchases: purchases(&facts, store.policy),
+        facts,
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,
-        outbox: outbox::of_user(readers, id).await?,
+        outbox: outbox::of_user(&store.readers, id).await?,
     };
     let known = report.deleted_at.is_some()
         || report.user.is_some()
         || report.outbox.is_some()
-        || !report.checkout_sessions.is_empty();
+        || !report.purchases.is_empty();
     Ok(known.then_some(report))
 }
 
@@ -83,27 +79,15 @@ fn mirrored(id: &UserId, row: &SqliteRow) -> Result<MirroredUser, StoreError> {
     })
 }
 
-fn checkout(row: &SqliteRow) -> Result<CheckoutSummary, StoreError> {
-    let session = read_session(row)?.session;
-    Ok(CheckoutSummary {
-        id: session.id,
-        customer: session.customer,
-        status: session.status,
-        payment: session.payment,
-        amount_total: session.amount_total,
-        currency: session.currency,
-        created_at: session.created_at,
-    })
-}
-
 fn read_entitlement(id: &UserId, row: &SqliteRow) -> Result<Entitlement, StoreError> {
     let reader = Reader::new("entitlements", id.as_str(), row);
     Ok(Entitlement {
         paid: reader.get("paid")?,
-        payment: reader.parse("payment", PaymentStatus::parse)?,
-        status: reader.parse("status", SessionStatus::parse)?,
+        payment: reader.parse("payment", PaymentState::parse)?,
+        status: reader.get("status")?,
         reason: reader.get("reason")?,
         checkout_session_id: reader.get("checkout_session_id")?,
         subscription_id: reader.get("subscription_id")?,
+        rule: reader.parse_optional("rule", Rule::parse)?,
     })
 }

@@ -24,9 +24,7 @@ impl<'r> Reader<'r> {
     where
         T: Decode<'r, Sqlite> + Type<Sqlite>,
     {
-        self.row
-            .try_get(column)
-            .map_err(|_| self.inconsistent(column))
+        self.row.try_get(column).map_err(|_| self.damaged(column))
     }
 
     /// A text that must mean something to us.
@@ -36,7 +34,7 @@ impl<'r> Reader<'r> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, StoreError> {
         let text: &str = self.get(column)?;
-        parse(text).ok_or_else(|| self.inconsistent(column))
+        parse(text).ok_or_else(|| self.damaged(column))
     }
 
     /// The same where there may be none.
@@ -46,7 +44,7 @@ impl<'r> Reader<'r> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, StoreError> {
         let text: Option<&str> = self.get(column)?;
-        text.map(|text| parse(text).ok_or_else(|| self.inconsistent(column)))
+        text.map(|text| parse(text).ok_or_else(|| self.damaged(column)))
             .transpose()
     }
 
@@ -65,10 +63,11 @@ impl<'r> Reader<'r> {
 
     /// A count.
     pub(super) fn count<T: TryFrom<i64>>(&self, column: &'static str) -> Result<T, StoreError> {
-        T::try_from(self.get(column)?).map_err(|_| self.inconsistent(column))
+        T::try_from(self.get(column)?).map_err(|_| self.damaged(column))
     }
 
-    pub(super) fn inconsistent(&self, column: &'static str) -> StoreError {
+    /// For a value that this program does not write.
+    pub(super) fn damaged(&self, column: &'static str) -> StoreError {
         StoreError::Inconsistent {
             table: self.table,
             column,

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::super::apply::{Entitlements, Tables, apply};
-use super::super::fold::payments::{PaymentFold, Sessions};
+use super::super::facts::Stored;
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
-use super::{SqliteStore, StoreError, ledger, outbox, payments, users};
+use super::super::related::Selection;
+use super::{SqliteStore, StoreError, entitlements, facts, ledger, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
-use crate::model::payment::CheckoutSession;
+use crate::model::payment::FactKind;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -26,7 +27,7 @@ pub(super) async fn apply_batch(
 ) -> Result<Vec<Applied>, StoreError> {
     let mut transaction = store.begin("begin to apply a batch").await?;
     let mut tables = SqliteTables(&mut transaction);
-    let applied = apply(&mut tables, batch, now)
+    let applied = apply(&mut tables, batch, store.policy, now)
         .await
         .map_err(|error| error.into_store_error("apply a batch"))?;
     transaction
@@ -36,7 +37,7 @@ pub(super) async fn apply_batch(
     Ok(applied)
 }
 
-struct SqliteTables<'c>(&'c mut SqliteConnection);
+pub(super) struct SqliteTables<'c>(pub(super) &'c mut SqliteConnection);
 
 impl SqliteTables<'_> {
     async fn execute(&mut self, sql: &'static str) -> Result<(), ApplyError> {
@@ -67,19 +68,12 @@ impl Tables for SqliteTables<'_> {
         ledger::heads(self.0, batch).await
     }
 
-    async fn related_sessions(
-        &mut self,
-        incoming: &[&CheckoutSession],
-    ) -> Result<Sessions, ApplyError> {
-        payments::related(self.0, incoming).await
+    async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {
+        facts::select(self.0, selection).await
     }
 
-    async fn lock_users(&mut self, _users: &BTreeSet<&UserId>) -> Result<(), ApplyError> {
-        Ok(())
-    }
-
-    async fn sessions_of(&mut self, users: &BTreeSet<UserId>) -> Result<Sessions, ApplyError> {
-        payments::of_users(self.0, users).await
+    async fn hold(&mut self, _keys: &BTreeSet<String>) -> Result<bool, ApplyError> {
+        Ok(false)
     }
 
     async fn known_users(
@@ -98,8 +92,8 @@ impl Tables for SqliteTables<'_> {
         Ok(BTreeMap::new())
     }
 
-    async fn write_sessions(&mut self, fold: &PaymentFold) -> Result<(), ApplyError> {
-        Ok(payments::write(self.0, fold).await?)
+    async fn write_facts(&mut self, kind: FactKind, rows: &[Stored]) -> Result<(), ApplyError> {
+        Ok(facts::write(self.0, kind, rows).await?)
     }
 
     async fn write_entitlements(
@@ -107,7 +101,7 @@ impl Tables for SqliteTables<'_> {
         entitlements: &Entitlements<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
-        Ok(payments::write_entitlements(self.0, entitlements, now).await?)
+        Ok(entitlements::write(self.0, entitlements, now).await?)
     }
 
     async fn write_outbox(
@@ -129,7 +123,7 @@ impl Tables for SqliteTables<'_> {
         Ok(ledger::write(self.0, groups, outcomes, now).await?)
     }
 
-    async fn release(&mut self, sessions: &[String], now: Timestamp) -> Result<(), ApplyError> {
-        Ok(ledger::release(self.0, sessions, now).await?)
+    async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {
+        Ok(ledger::release(self.0, subjects, now).await?)
     }
 }

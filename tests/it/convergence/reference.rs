@@ -28,6 +28,8 @@ struct Outcome {
     complete: bool,
     payment: &'static str,
     grants: bool,
+    /// The customer came to the end of it and wanted to buy.
+    is_purchase: bool,
 }
 
 fn outcome(session: &SessionStory) -> Outcome {
@@ -46,13 +48,19 @@ fn outcome(session: &SessionStory) -> Outcome {
             complete,
             payment: "paid",
             grants: true,
+            is_purchase: true,
         };
     }
     if told(&[Kind::NothingDue]) {
         return Outcome {
             complete,
-            payment: "no_payment_required",
+            payment: if complete {
+                "no_payment_required"
+            } else {
+                "unpaid"
+            },
             grants: complete && !session.setup,
+            is_purchase: complete && !session.setup,
         };
     }
     let payment = if told(&[Kind::Failed]) {
@@ -64,6 +72,7 @@ fn outcome(session: &SessionStory) -> Outcome {
         complete,
         payment,
         grants: false,
+        is_purchase: complete && !session.setup,
     }
 }
 
@@ -130,7 +139,7 @@ pub(super) fn of(world: &World) -> Mirror {
         }
     }
 
-    let mut deciding: BTreeMap<String, (bool, i64, String)> = BTreeMap::new();
+    let mut deciding: BTreeMap<String, (bool, bool, i64, String)> = BTreeMap::new();
     for (n, session) in world.sessions.iter().enumerate() {
         let user = user_of(world, session);
         let outcome = outcome(session);
@@ -144,7 +153,12 @@ pub(super) fn of(world: &World) -> Mirror {
         let Some(user) = user else {
             continue;
         };
-        let candidate = (outcome.grants, session.opened_at, session_id(n));
+        let candidate = (
+            outcome.grants,
+            outcome.is_purchase,
+            session.opened_at,
+            session_id(n),
+        );
         let so_far = deciding.get(&user);
         if so_far.is_none_or(|so_far| *so_far < candidate) {
             deciding.insert(user.clone(), candidate);

@@ -3,7 +3,7 @@
 use hookmirror::handlers::plan;
 use hookmirror::model::changes::{Changes, IgnoreReason};
 use hookmirror::model::event::EventType;
-use hookmirror::model::payment::{CheckoutSession, NamedUser, PaymentStatus, SessionStatus};
+use hookmirror::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
 use hookmirror::model::source::Provider;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
@@ -91,6 +91,7 @@ fn paid_session() -> CheckoutSession {
             at: told_at,
             id: user_id(),
         }),
+        attributed_user: None,
         customer: some(CUSTOMER),
         payment_intent: some("pi_3SVnK2LmQ8rTzXwY1aJtGv7N"),
         subscription: None,
@@ -147,7 +148,7 @@ fn checkout(id: &'static str, session: CheckoutSession) -> Expected {
     Expected {
         subject: Some(id),
         keep_payload: true,
-        changes: Changes::RecordCheckout(Box::new(session)),
+        changes: Changes::RecordPayment(Box::new(Fact::CheckoutSession(session))),
     }
 }
 

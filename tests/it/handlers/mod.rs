@@ -3,7 +3,7 @@
 use hookmirror::handlers::{HandlerError, Plan, plan};
 use hookmirror::model::changes::{Changes, Failure};
 use hookmirror::model::event::EventType;
-use hookmirror::model::payment::CheckoutSession;
+use hookmirror::model::payment::{CheckoutSession, Fact};
 use hookmirror::model::source::Provider;
 use hookmirror::model::user::User;
 use serde_json::Value;
@@ -41,7 +41,10 @@ fn mirrored(plan: Plan) -> User {
 
 fn recorded(plan: Plan) -> CheckoutSession {
     match plan.result.unwrap() {
-        Changes::RecordCheckout(session) => *session,
+        Changes::RecordPayment(fact) => match *fact {
+            Fact::CheckoutSession(session) => session,
+            other => panic!("a session was expected: {other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hookmirror::model::payment::{
-    CheckoutSession, NamedUser, PaymentStatus, SessionStatus, owners_of_customers, user_of,
+    CheckoutSession, Fact, Facts, NamedUser, PaymentFact, PaymentStatus, SessionStatus, owners,
 };
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -47,31 +47,25 @@ proptest! {
     }
 
     #[test]
-    fn the_owner_of_a_customer_is_named_by_its_oldest_session_that_names_one(
+    fn a_session_belongs_to_whom_it_names_else_to_whom_its_customers_oldest_session_names(
         sessions in sessions(),
     ) {
-        let mut expected: BTreeMap<String, UserId> = BTreeMap::new();
+        let mut customers: BTreeMap<String, UserId> = BTreeMap::new();
         let mut oldest_first = sessions.clone();
         oldest_first.sort_by_key(|session| (session.created_at, session.id.clone()));
         for session in oldest_first {
             if let (Some(customer), Some(named)) = (session.customer, session.named_user) {
-                expected.entry(customer).or_insert(named.id);
+                customers.entry(customer).or_insert(named.id);
             }
         }
-        prop_assert_eq!(owners_of_customers(&sessions), expected);
-    }
-
-    #[test]
-    fn a_session_belongs_to_whom_it_names_else_to_the_owner_of_its_customer(
-        sessions in sessions(),
-    ) {
-        let owners = owners_of_customers(&sessions);
+        let facts: Facts = sessions.iter().cloned().map(Fact::CheckoutSession).collect();
+        let owners = owners(&facts).sessions;
         for session in &sessions {
-            let user = user_of(session, &owners);
+            let owner = owners.get(&session.id);
             match (&session.named_user, &session.customer) {
-                (Some(named), _) => prop_assert_eq!(user, Some(&named.id)),
-                (None, Some(customer)) => prop_assert_eq!(user, owners.get(customer)),
-                (None, None) => prop_assert_eq!(user, None),
+                (Some(named), _) => prop_assert_eq!(owner, Some(&named.id)),
+                (None, Some(customer)) => prop_assert_eq!(owner, customers.get(customer)),
+                (None, None) => prop_assert_eq!(owner, None),
             }
         }
     }
@@ -85,6 +79,7 @@ fn told(payment: PaymentStatus, status: SessionStatus, at: i64, user: &str) -> C
             at,
             id: user_id(user),
         }),
+        attributed_user: None,
         customer: None,
         payment_intent: None,
         subscription: None,

@@ -1,7 +1,7 @@
 //! Who has paid: the table, and that order means nothing to it.
 
-use hookmirror::model::entitlement::{decide, desired_metadata};
-use hookmirror::model::payment::{CheckoutSession, PaymentStatus, SessionStatus};
+use hookmirror::model::entitlement::{self, Entitlement, PaymentState, Policy, desired_metadata};
+use hookmirror::model::payment::{CheckoutSession, Fact, PaymentStatus, SessionStatus};
 use hookmirror::model::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
@@ -18,9 +18,10 @@ fn session(
     CheckoutSession {
         id: id.to_owned(),
         named_user: None,
+        attributed_user: None,
         customer: None,
         payment_intent: None,
-        subscription: Some("sub_1".to_owned()),
+        subscription: None,
         mode: Some(mode.to_owned()),
         status,
         payment,
@@ -30,6 +31,15 @@ fn session(
         created_at: Timestamp::from_seconds(opened),
         updated_at: Timestamp::from_seconds(opened),
     }
+}
+
+fn decide(sessions: &[CheckoutSession]) -> Option<Entitlement> {
+    let facts = sessions
+        .iter()
+        .cloned()
+        .map(Fact::CheckoutSession)
+        .collect();
+    entitlement::decide(&facts, Policy::default())
 }
 
 #[test]
@@ -49,10 +59,16 @@ fn one_session_decides_by_this_table() {
                 let session = session("cs_1", payment, status, mode, 1);
                 let entitlement = decide(std::slice::from_ref(&session)).unwrap();
                 assert_eq!(entitlement.paid, paid, "{payment} {status} {mode}");
-                assert_eq!(entitlement.payment, payment);
-                assert_eq!(entitlement.status, status);
-                assert_eq!(entitlement.checkout_session_id, "cs_1");
-                assert_eq!(entitlement.subscription_id.as_deref(), Some("sub_1"));
+                let due = match (payment, status, mode) {
+                    (Paid, _, _) => PaymentState::Paid,
+                    (Failed, _, _) => PaymentState::Failed,
+                    (NoPaymentRequired, Complete, _) => PaymentState::NoPaymentRequired,
+                    (NoPaymentRequired, Expired, _) | (Unpaid, _, _) => PaymentState::Unpaid,
+                };
+                assert_eq!(entitlement.payment, due, "{payment} {status} {mode}");
+                assert_eq!(entitlement.status, status.as_str());
+                assert_eq!(entitlement.checkout_session_id.as_deref(), Some("cs_1"));
+                assert_eq!(entitlement.subscription_id, None);
                 assert!(
                     entitlement.reason.contains("cs_1"),
                     "{}",
@@ -75,7 +91,8 @@ fn without_sessions_there_is_no_entitlement() {
 fn a_session_that_grants_decides_over_newer_ones_that_do_not() {
     use PaymentStatus::{Paid, Unpaid};
     use SessionStatus::{Complete, Expired};
-    let deciding = |sessions: &[CheckoutSession]| decide(sessions).unwrap().checkout_session_id;
+    let deciding =
+        |sessions: &[CheckoutSession]| decide(sessions).unwrap().checkout_session_id.unwrap();
     let paid = session("cs_paid", Paid, Complete, "payment", 1);
     let later = session("cs_later", Unpaid, Expired, "payment", 2);
     assert_eq!(deciding(&[paid.clone(), later.clone()]), "cs_paid");

@@ -51,6 +51,7 @@ fn account(id: &'static str) -> impl Strategy<Value = CheckoutSession> {
                 at,
                 id: user_id(id),
             }),
+            attributed_user: None,
             customer: objects.0,
             payment_intent: objects.1,
             subscription: objects.2,

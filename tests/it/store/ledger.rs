@@ -51,7 +51,7 @@ pub(super) async fn deliveries_within_a_batch_count_as_one_attempt(store: &dyn S
     let summary = record_of(store, "evt_1").await.summary;
     assert_eq!((summary.deliveries, summary.attempts), (3, 1));
     assert_eq!(summary.outcome, "payment_recorded");
-    assert_eq!(report(store, "user_a").await.checkout_sessions.len(), 1);
+    assert_eq!(report(store, "user_a").await.facts.sessions.len(), 1);
 }
 
 pub(super) async fn the_same_id_of_another_source_is_another_event(store: &dyn Store) {

@@ -1,7 +1,8 @@
 //! Payment facts: whose they are, and what follows from them.
 
 use hookmirror::model::changes::{Outcome, Planned};
-use hookmirror::model::entitlement::Entitlement;
+use hookmirror::model::entitlement::{Entitlement, PaymentState, Rule};
+use hookmirror::model::ledger::UserReport;
 use hookmirror::model::payment::{CheckoutSession, PaymentStatus, SessionStatus};
 use hookmirror::model::state::EventState;
 use hookmirror::store::Store;
@@ -17,6 +18,13 @@ async fn entitlement(store: &dyn Store, user: &str) -> Option<Entitlement> {
     report.and_then(|report| report.entitlement)
 }
 
+/// The sessions of the user's purchases, oldest first.
+fn purchases(report: &UserReport) -> Vec<&str> {
+    let all = report.purchases.iter();
+    all.filter_map(|purchase| purchase.checkout_session_id.as_deref())
+        .collect()
+}
+
 pub(super) async fn a_named_user_is_entitled_before_being_mirrored(store: &dyn Store) {
     let batch = [record("evt_1", session_of("cs_1", "user_a"))];
     assert_eq!(outcomes(store, 0, &batch).await, [Outcome::PaymentRecorded]);
@@ -24,17 +32,18 @@ pub(super) async fn a_named_user_is_entitled_before_being_mirrored(store: &dyn S
     assert_eq!(found.user, None);
     let expected = Entitlement {
         paid: true,
-        payment: PaymentStatus::Paid,
-        status: SessionStatus::Complete,
+        payment: PaymentState::Paid,
+        status: "complete".to_owned(),
         reason: "checkout cs_1 is paid".to_owned(),
-        checkout_session_id: "cs_1".to_owned(),
+        rule: Some(Rule::CheckoutPaid),
+        checkout_session_id: Some("cs_1".to_owned()),
         subscription_id: None,
     };
     assert_eq!(found.entitlement, Some(expected));
     let desired = json!({"stripe": {"status": "complete", "payment": "paid", "paid": true}});
     assert_eq!(found.outbox.unwrap().desired, desired);
-    assert_eq!(found.checkout_sessions.len(), 1);
-    let shown = &found.checkout_sessions[0];
+    assert_eq!(found.facts.sessions.len(), 1);
+    let shown = &found.facts.sessions["cs_1"];
     assert_eq!(shown.id, "cs_1");
     assert_eq!(shown.amount_total, Some(4900));
     assert_eq!(shown.currency.as_deref(), Some("eur"));
@@ -93,8 +102,17 @@ pub(super) async fn a_customer_is_known_by_an_older_session(store: &dyn Store) {
     let batch = [record("evt_2", new)];
     assert_eq!(outcomes(store, 1, &batch).await, [Outcome::PaymentRecorded]);
     let found = report(store, "user_a").await;
-    assert_eq!(found.entitlement.unwrap().checkout_session_id, "cs_new");
-    let ids: Vec<_> = found.checkout_sessions.iter().map(|s| &s.id).collect();
+    assert_eq!(
+        found
+            .entitlement
+            .as_ref()
+            .unwrap()
+            .checkout_session_id
+            .as_deref()
+            .unwrap(),
+        "cs_new"
+    );
+    let ids = purchases(&found);
     assert_eq!(ids, ["cs_old", "cs_new"], "oldest first");
 
     // Whatever the customer named, it is another customer's.
@@ -121,7 +139,7 @@ pub(super) async fn a_session_waits_for_its_user_and_is_released(store: &dyn Sto
     assert_eq!(released.attempts, 1, "a release is no attempt");
     let found = entitlement(store, "user_a").await.unwrap();
     assert!(found.paid);
-    assert_eq!(found.checkout_session_id, "cs_1");
+    assert_eq!(found.checkout_session_id.unwrap(), "cs_1");
 }
 
 /// It is recorded: what became of another delivery of it says nothing about that.
@@ -151,7 +169,7 @@ pub(super) async fn a_customer_told_by_an_earlier_event_is_linked(store: &dyn St
     assert_eq!(state_of(store, "evt_2").await, EventState::Applied);
     let found = entitlement(store, "user_a").await.unwrap();
     assert!(found.paid);
-    assert_eq!(found.checkout_session_id, "cs_2");
+    assert_eq!(found.checkout_session_id.unwrap(), "cs_2");
 }
 
 pub(super) async fn every_event_of_a_released_session_is_released(store: &dyn Store) {
@@ -178,7 +196,7 @@ pub(super) async fn an_older_session_takes_the_customer_over(store: &dyn Store) 
     let anonymous = opened(20, by_customer("cus_1", session("cs_20")));
     apply(store, 0, &[record("evt_1", anonymous)]).await;
     apply(store, 1, &[record("evt_2", named)]).await;
-    assert_eq!(report(store, "user_late").await.checkout_sessions.len(), 2);
+    assert_eq!(report(store, "user_late").await.facts.sessions.len(), 2);
 
     let older = opened(
         5,
@@ -186,10 +204,16 @@ pub(super) async fn an_older_session_takes_the_customer_over(store: &dyn Store) 
     );
     apply(store, 2, &[record("evt_3", older)]).await;
     let early = report(store, "user_early").await;
-    assert_eq!(early.entitlement.unwrap().checkout_session_id, "cs_20");
+    assert_eq!(
+        early.entitlement.unwrap().checkout_session_id.unwrap(),
+        "cs_20"
+    );
     // What the session itself names stays.
     let late = report(store, "user_late").await;
-    assert_eq!(late.entitlement.unwrap().checkout_session_id, "cs_10");
+    assert_eq!(
+        late.entitlement.unwrap().checkout_session_id.unwrap(),
+        "cs_10"
+    );
 
     // Who loses the last fact has no entitlement left, and Clerk is told so.
     let anonymous = opened(8, by_customer("cus_2", session("cs_8")));
@@ -213,10 +237,10 @@ pub(super) async fn an_older_session_takes_the_customer_over(store: &dyn Store) 
     apply(store, 4, &[record("evt_6", earlier)]).await;
     let loser = report(store, "user_loser").await;
     assert_eq!(loser.entitlement, None);
-    assert_eq!(loser.checkout_sessions, []);
+    assert_eq!(purchases(&loser), [""; 0]);
     assert_eq!(loser.outbox.unwrap().desired, json!({"stripe": null}));
     let winner = report(store, "user_winner").await;
-    assert_eq!(winner.checkout_sessions.len(), 2);
+    assert_eq!(winner.facts.sessions.len(), 2);
 }
 
 pub(super) async fn an_expired_session_waits_for_nobody(store: &dyn Store) {
@@ -247,12 +271,12 @@ pub(super) async fn the_mirror_is_the_same_for_every_order_of_payments(store: &d
         }
 
         let found = report(store, &early).await;
-        let ids: Vec<_> = found.checkout_sessions.iter().map(|s| &s.id).collect();
+        let ids = purchases(&found);
         assert_eq!(ids, [&id("a"), &id("c"), &id("d")], "{order:?}");
         let entitled = found.entitlement.unwrap();
-        assert_eq!(entitled.checkout_session_id, id("c"), "{order:?}");
+        assert_eq!(entitled.checkout_session_id.unwrap(), id("c"), "{order:?}");
         let found = report(store, &late).await;
-        let ids: Vec<_> = found.checkout_sessions.iter().map(|s| &s.id).collect();
+        let ids = purchases(&found);
         assert_eq!(ids, [&id("b")], "{order:?}");
         for place in 0..4 {
             let event = format!("evt_{number}_{place}");

@@ -8,6 +8,7 @@ use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
 use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use hookmirror::model::payment::{Attribution, Ownership};
 use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -73,6 +74,27 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
         let work = self.inner.find_user(id);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
+        let work = self.inner.find_ownership(id);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn attribute(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<Attribution, StoreError> {
+        let work = self.inner.attribute(id, user, from, now);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let work = self.inner.reassess(now);
         self.faults.around_call(StoreCall::Other, work).await
     }
 

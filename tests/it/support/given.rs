@@ -2,7 +2,7 @@
 
 use hookmirror::model::changes::{Changes, Decision, Failure, IgnoreReason, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
-use hookmirror::model::payment::{CheckoutSession, NamedUser, PaymentStatus, SessionStatus};
+use hookmirror::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
@@ -102,6 +102,7 @@ pub(crate) fn session(id: &str) -> CheckoutSession {
     CheckoutSession {
         id: id.to_owned(),
         named_user: None,
+        attributed_user: None,
         customer: None,
         payment_intent: None,
         subscription: None,
@@ -156,7 +157,9 @@ pub(crate) fn record(event_id: &str, session: CheckoutSession) -> Planned {
     planned(
         event(event_id, "checkout.session.completed"),
         Some(&subject),
-        Decision::Apply(Changes::RecordCheckout(Box::new(session))),
+        Decision::Apply(Changes::RecordPayment(Box::new(Fact::CheckoutSession(
+            session,
+        )))),
     )
 }
 

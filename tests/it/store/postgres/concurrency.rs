@@ -79,9 +79,7 @@ async fn end(store: &dyn Store) -> Vec<Option<UserReport>> {
             }
         }
         let nothing = report.as_ref().is_some_and(|report| {
-            report.user.is_none()
-                && report.deleted_at.is_none()
-                && report.checkout_sessions.is_empty()
+            report.user.is_none() && report.deleted_at.is_none() && report.facts.sessions.is_empty()
         });
         reports.push(report.filter(|_| !nothing));
     }
