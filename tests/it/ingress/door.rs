@@ -66,6 +66,7 @@ fn unconfigured() -> Source {
     Source {
         name: hookmirror::model::source::SourceName::parse("bare").unwrap(),
         provider: Provider::Clerk,
+        livemode: None,
     }
 }
 
