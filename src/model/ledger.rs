@@ -211,4 +211,6 @@ pub struct MirroredUser {
     pub revision: String,
     /// When the mirror was last written.
     pub synced_at: Timestamp,
+    /// Which source told of this state; `None` if it was mirrored before that was recorded.
+    pub source: Option<SourceName>,
 }

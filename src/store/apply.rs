@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::fold::payments::{PaymentFold, Sessions};
-use super::fold::users::{KnownUser, UserFold};
+use super::fold::users::{KnownUser, Mirrored, UserFold};
 use super::fold::{Grouped, LedgerHead, group};
 use super::problem::{ApplyError, Problem};
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
@@ -18,7 +18,7 @@ use crate::model::event::EventKey;
 use crate::model::payment::{CheckoutSession, SessionStatus};
 use crate::model::retry;
 use crate::model::time::Timestamp;
-use crate::model::user::{User, UserId};
+use crate::model::user::UserId;
 
 /// Entitlements by user; `None` for a user who has no facts any more.
 pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
@@ -269,14 +269,14 @@ fn recorded(fold: &PaymentFold, session: &CheckoutSession) -> Outcome {
 }
 
 enum UserChange<'a> {
-    Mirror(&'a User),
+    Mirror(Mirrored<'a>),
     Delete(&'a UserId, Timestamp),
 }
 
 impl<'a> UserChange<'a> {
     fn id(&self) -> &'a UserId {
         match self {
-            Self::Mirror(user) => &user.id,
+            Self::Mirror(mirrored) => &mirrored.user.id,
             Self::Delete(id, _) => id,
         }
     }
@@ -289,7 +289,10 @@ impl<'a> UserChanges<'a> {
     fn of(groups: &[Grouped<'a>]) -> Self {
         let changes = groups.iter().enumerate();
         let changes = changes.filter_map(|(place, grouped)| match grouped.decision()? {
-            Decision::Apply(Changes::MirrorUser(user)) => Some((place, UserChange::Mirror(user))),
+            Decision::Apply(Changes::MirrorUser(user)) => {
+                let source = &grouped.planned.event.key.source;
+                Some((place, UserChange::Mirror(Mirrored { user, source })))
+            }
             Decision::Apply(Changes::DeleteUser { id, deleted_at }) => {
                 Some((place, UserChange::Delete(id, *deleted_at)))
             }
@@ -316,7 +319,7 @@ impl<'a> UserChanges<'a> {
     fn fold(&self, fold: &mut UserFold<'a>, outcomes: &mut [Outcome]) {
         for (place, change) in &self.0 {
             outcomes[*place] = match change {
-                UserChange::Mirror(user) => fold.mirror(user),
+                UserChange::Mirror(mirrored) => fold.mirror(*mirrored),
                 UserChange::Delete(id, deleted_at) => fold.delete(id, *deleted_at),
             };
         }

@@ -9,6 +9,7 @@ use super::{PostgresStore, StoreError, outbox};
 use crate::model::entitlement::Entitlement;
 use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
 use crate::model::payment::{PaymentStatus, SessionStatus};
+use crate::model::source::SourceName;
 use crate::model::user::UserId;
 
 /// Everything known of one user; `None` if nothing is.
@@ -20,7 +21,8 @@ pub(super) async fn find(
     let mut snapshot = store.snapshot(action).await?;
     let user = sqlx::query(
         "SELECT external_id, email, email_verified, phone, username, first_name, last_name, \
-         banned, locked, created_at, updated_at, revision, synced_at FROM users WHERE id = $1",
+         banned, locked, created_at, updated_at, revision, synced_at, source \
+         FROM users WHERE id = $1",
     )
     .bind(id.as_str())
     .fetch_optional(&mut *snapshot)
@@ -81,6 +83,7 @@ fn mirrored(id: &UserId, row: &PgRow) -> Result<MirroredUser, StoreError> {
         updated_at: reader.time("updated_at")?,
         revision: reader.get("revision")?,
         synced_at: reader.time("synced_at")?,
+        source: reader.parse_optional("source", SourceName::parse)?,
     })
 }
 

@@ -41,6 +41,7 @@ macro_rules! every_behaviour {
                 a_tombstone_is_final
                 the_earliest_deletion_stands
                 every_column_comes_back_as_it_went_in
+                a_user_belongs_to_the_source_that_told_of_the_newest_state
                 nothing_is_known_of_a_stranger;
             ledger:
                 a_later_delivery_of_a_settled_event_only_counts
