@@ -63,6 +63,7 @@ macro_rules! every_behaviour {
                 brackets_in_a_pattern_are_text
                 newest_first_and_no_more_than_the_limit
                 counts_are_by_source_and_state
+                ignored_events_are_counted_by_their_reason
                 queued_events_that_the_ledger_holds_count_once;
             payments:
                 a_named_user_is_entitled_before_being_mirrored
