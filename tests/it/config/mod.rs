@@ -10,6 +10,7 @@ mod layers;
 mod problems;
 mod secrets;
 mod service_urls;
+mod source_problems;
 mod sources;
 mod table;
 
