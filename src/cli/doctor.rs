@@ -13,12 +13,13 @@ use tokio::time::timeout;
 
 use super::engines::database::Database;
 use super::engines::queue::waiting;
-use super::output::{say, say_json};
+use super::output::{counted, say, say_json};
 use super::{CommandError, Ended};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigProblems, DatabaseUrl, check_data_dir};
+use crate::config::{Config, ConfigProblems, DatabaseUrl, SourceSettings, check_data_dir};
 use crate::error_chain::ErrorChain;
 use crate::model::ledger::Waiting;
+use crate::model::source::{Provider, Source};
 use crate::model::time::Timestamp;
 use crate::ops::account::account;
 use crate::ops::checkup::{self, Finding, Level};
@@ -80,20 +81,7 @@ async fn examine(config: &Config) -> Vec<Finding> {
     for warning in &config.warnings {
         findings.push(Finding::warning("settings", warning.to_string()));
     }
-    findings.extend(config.sources.iter().map(|settings| {
-        let name = &settings.source.name;
-        match settings.secrets.len() {
-            0 => Finding::warning(
-                "sources",
-                format!(
-                    "{name} has no signing secret, so its webhooks get 503: set {}",
-                    settings.variable()
-                ),
-            ),
-            1 => Finding::ok("sources", format!("{name} has a signing secret")),
-            several => Finding::ok("sources", format!("{name} has {several} signing secrets")),
-        }
-    }));
+    findings.extend(config.sources.iter().map(source));
     findings.push(if config.clerk.secret_key.is_some() {
         Finding::ok("clerk", "there is a key for Clerk's API (not tried)")
     } else {
@@ -122,6 +110,35 @@ async fn examine(config: &Config) -> Vec<Finding> {
     }
     findings.extend(database(config, waiting.unwrap_or_default(), now).await);
     findings
+}
+
+fn source(settings: &SourceSettings) -> Finding {
+    const CHECK: &str = "sources";
+    let Source {
+        name,
+        provider,
+        livemode,
+    } = &settings.source;
+    if settings.secrets.is_empty() {
+        let setting = settings.secrets_are_set_by();
+        return Finding::warning(
+            CHECK,
+            format!("{name} has no signing secret, so /webhooks/{name} answers 503: set {setting}"),
+        );
+    }
+    let kinds = match (provider, livemode) {
+        (Provider::Clerk, _) => "",
+        (Provider::Stripe, None) => ", for live and test events",
+        (Provider::Stripe, Some(true)) => ", for live events only",
+        (Provider::Stripe, Some(false)) => ", for test events only",
+    };
+    let number = settings.secrets.len() as u64;
+    let secrets = counted(number, "signing secret", "signing secrets");
+    let origin = &settings.secrets_from;
+    Finding::ok(
+        CHECK,
+        format!("{name} ({provider}) is at /webhooks/{name}{kinds}, with {secrets} {origin}"),
+    )
 }
 
 /// Looks without leaving a directory behind: `run` makes it when it starts.

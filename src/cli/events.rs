@@ -330,6 +330,17 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
         let header = ["SOURCE", "STATE", "EVENTS", "DELIVERIES"];
         say(&format!("{}\n", table(&header, rows)));
     }
+    if !account.ignored.is_empty() {
+        let rows = account.ignored.iter().map(|count| {
+            vec![
+                count.source.to_string(),
+                count.outcome.clone(),
+                count.events.to_string(),
+            ]
+        });
+        let header = ["SOURCE", "IGNORED AS", "EVENTS"];
+        say(&format!("{}\n", table(&header, rows.collect())));
+    }
     say(&format!(
         "{} accepted = {} in the ledger + {} still queued",
         account.accepted, account.recorded, account.queue.events

@@ -204,6 +204,11 @@ pub(super) fn settings() -> String {
             setting.default
         ));
     }
+    text.push_str(
+        "\nFurther sources, in the file only, each at a path of its own, /webhooks/{name}:\n  \
+         [[source]]\n      name, provider (clerk or stripe), secrets; livemode for stripe; secret_key and \
+         api_url for clerk",
+    );
     text
 }
 

@@ -41,7 +41,7 @@ pub(super) struct SendArgs {
     /// Payload files, as the provider's body would be
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Whose events they are; otherwise told from their form
+    /// Whose events they are, by the source's name; otherwise `clerk` or `stripe`, told from their form
     #[arg(long)]
     source: Option<String>,
     /// Where to post; /webhooks/{source} is added if it has no path. Default: HOOKMIRROR_LISTEN
@@ -213,8 +213,9 @@ fn endpoints(
             let settings = find_source(config, name.as_str())?;
             let secret = settings.secrets.first().ok_or_else(|| {
                 CommandError::Usage(format!(
-                    "no signing secret for {name}: set {} to one that the receiver accepts",
-                    settings.variable()
+                    "no signing secret for {name}: set {} to one that the receiver accepts, or name \
+                     another source with --source",
+                    settings.secrets_are_set_by()
                 ))
             })?;
             Ok(Endpoint {

@@ -85,6 +85,7 @@ fn describe(report: &UserReport, has_key: bool) -> String {
                 ("updated", user.updated_at.to_string()),
                 ("revision", user.revision.clone()),
                 ("mirrored", user.synced_at.to_string()),
+                ("source", or_dash(user.source.as_ref())),
             ] {
                 text.push(format!("{name:<12} {value}"));
             }

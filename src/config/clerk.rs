@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use super::entry::Entry;
 use super::problems::Fault;
 use super::reader::Reader;
 use super::setting::{DefaultValue, Setting};
@@ -51,6 +52,19 @@ impl ClerkSettings {
             }),
             api_url: reader.read(&API_URL, default.api_url, parse_url),
         }
+    }
+}
+
+impl ClerkSettings {
+    /// Those of another instance: with a key of its own, and with its own URL if it has one.
+    pub(super) fn of_instance(&self, reader: &mut Reader, entry: &Entry) -> Self {
+        let mut instance = self.clone();
+        let key = entry.secret_key.as_ref();
+        instance.secret_key = reader.field(key, |text| parse_key(text.trim()));
+        if let Some(url) = reader.field(entry.api_url.as_ref(), parse_url) {
+            instance.api_url = url;
+        }
+        instance
     }
 }
 

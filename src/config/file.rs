@@ -1,8 +1,8 @@
-//! The settings file: TOML with the variables' own names as keys, texts or whole numbers as values.
+//! The settings file: TOML with the variables' own names as keys, texts or whole numbers as values,
+//! and `[[source]]` for further sources.
 //!
 //! Messages never come from the parser's own rendering, which quotes the line that it stumbles over.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,9 +10,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::entry::{self, Entry, Place, SOURCE};
 use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem};
-use super::setting::{CONFIG, is_setting, suggestion_for};
+use super::setting::{CONFIG, FLAGS, is_setting, likely, suggestion_for};
 
 /// No settings file is nearly as long; a device or a database named by mistake is.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -26,8 +27,15 @@ const LATER: [&str; 5] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
 
+/// What a settings file sets.
+#[derive(Default)]
+pub(super) struct SettingsFile {
+    pub(super) settings: Layer,
+    pub(super) sources: Vec<Entry>,
+}
+
 /// Reads what the file sets. A file that cannot be read in full sets nothing.
-pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) -> Layer {
+pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) -> SettingsFile {
     let text = match read_text(path) {
         Ok(text) => text,
         Err(error) => {
@@ -37,9 +45,10 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
                 "name a readable TOML file, or unset it",
             );
             problems.push(fault.of(CONFIG.name, Some(named_by.clone())));
-            return Layer::new();
+            return SettingsFile::default();
         }
     };
+    let place = Place { path, text: &text };
     let table = match DeTable::parse(&text) {
         Ok(table) => table.into_inner(),
         Err(error) => {
@@ -49,34 +58,40 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
                 format!("names a file that is not TOML here: {}", error.message()),
                 "write settings as `NAME = \"text\"` or `NAME = 123`",
             );
-            let origin = origin_of(path, &text, start);
+            let origin = place.origin(start);
             problems.push(fault.of(CONFIG.name, Some(origin)));
-            return Layer::new();
+            return SettingsFile::default();
         }
     };
 
     let mut found = Vec::new();
-    let mut layer = BTreeMap::new();
+    let mut file = SettingsFile::default();
     for (key, value) in table {
-        let origin = origin_of(path, &text, key.span().start);
+        let origin = place.origin(key.span().start);
         let name = key.into_inner().into_owned();
+        if name == SOURCE {
+            file.sources = entry::read(value.into_inner(), origin, place, &mut found);
+            continue;
+        }
         match text_of(&name, value) {
             Ok(text) => {
-                layer.insert(name, Written { text, origin });
+                let written = Written {
+                    text,
+                    origin,
+                    named: None,
+                };
+                file.settings.insert(name, written);
             }
-            Err(fault) => found.push((origin, fault.of(name, None))),
+            Err(fault) => found.push(fault.of(name, Some(origin))),
         }
     }
     // The parser hands keys out by name; people read a file from the top.
-    found.sort_by_key(|(origin, _)| match origin {
-        Origin::File { line, .. } => *line,
-        Origin::Default | Origin::Environment => 0,
+    found.sort_by_key(|problem| match problem.origin {
+        Some(Origin::File { line, .. }) => line,
+        Some(Origin::Default | Origin::Environment) | None => 0,
     });
-    problems.extend(found.into_iter().map(|(origin, problem)| Problem {
-        origin: Some(origin),
-        ..problem
-    }));
-    layer
+    problems.append(&mut found);
+    file
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
@@ -93,14 +108,6 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn origin_of(path: &Path, text: &str, byte: usize) -> Origin {
-    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
-    Origin::File {
-        path: path.to_owned(),
-        line: 1 + before.iter().filter(|b| **b == b'\n').count(),
-    }
-}
-
 /// The text of a value, as it would be written in the environment.
 fn text_of(name: &str, value: Spanned<DeValue<'_>>) -> Result<String, Fault> {
     if name == CONFIG.name {
@@ -115,6 +122,7 @@ fn text_of(name: &str, value: Spanned<DeValue<'_>>) -> Result<String, Fault> {
     }
     match value.into_inner() {
         DeValue::String(text) => Ok(text.into_owned()),
+        DeValue::Boolean(flag) if FLAGS.contains(&name) => Ok(flag.to_string()),
         DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         other => Err(Fault::new(
             "wrong_type",
@@ -132,6 +140,8 @@ fn unknown(name: &str) -> Fault {
         "remove it: this version has no such setting".to_owned()
     } else if let Some(meant) = suggestion_for(name) {
         format!("did you mean {meant}?")
+    } else if likely(&name.to_ascii_lowercase(), [SOURCE]).is_some() {
+        format!("did you mean `[[{SOURCE}]]`?")
     } else {
         "remove it, or correct its name".to_owned()
     };

@@ -9,6 +9,8 @@ use super::problems::Origin;
 pub(super) struct Written {
     pub(super) text: String,
     pub(super) origin: Origin,
+    /// The key it stands under, where that is not the name of a setting.
+    pub(super) named: Option<&'static str>,
 }
 
 /// Everything that was written in one place, by name.

@@ -23,6 +23,7 @@ use std::time::Duration;
 mod clerk;
 mod data_dir;
 mod database;
+mod entry;
 mod file;
 mod ingress;
 mod layer;
@@ -70,6 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     ingress::LISTEN,
     sources::CLERK_SECRETS,
     sources::STRIPE_SECRETS,
+    sources::STRIPE_LIVEMODE,
     clerk::SECRET_KEY,
     clerk::API_URL,
     ingress::MAX_BODY_BYTES.setting,
@@ -94,9 +96,10 @@ pub struct Config {
     pub broker: Option<BrokerSettings>,
     /// The public listener.
     pub ingress: IngressSettings,
-    /// Who may push, each with its secrets; one entry for every source that exists.
+    /// Who may push, each with its secrets; one entry for every source that exists, `clerk` and
+    /// `stripe` first.
     pub sources: Vec<SourceSettings>,
-    /// Clerk's Backend API.
+    /// The Backend API of the Clerk instance behind the source `clerk`.
     pub clerk: ClerkSettings,
     /// What is logged and how.
     pub log: LogSettings,
@@ -146,7 +149,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigProblems> {
         let mut reader = Reader::open(environment);
-        let config = Self {
+        let mut config = Self {
             database: DatabaseUrl::read(&mut reader),
             data_dir: data_dir::read(&mut reader),
             broker: BrokerSettings::read(&mut reader),
@@ -157,6 +160,7 @@ impl Config {
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             warnings: Vec::new(),
         };
+        sources::connect(&mut reader, &mut config.sources, &config.clerk);
         database::keep_apart(&mut reader, &config.database, &config.data_dir);
         let (problems, warnings) = reader.finish();
         if problems.is_empty() {

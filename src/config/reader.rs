@@ -1,12 +1,17 @@
 //! Where sections get their values from: the layers, and what has been found wrong so far.
+//!
+//! An entry of the file's list of sources that is named like its provider is the weakest layer: another
+//! way to write that provider's settings.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::file;
+use super::entry::Entry;
+use super::file::{self, SettingsFile};
 use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem, quoted};
 use super::setting::{CONFIG, Number, PREFIX, Setting, is_setting, suggestion_for};
+use super::sources::settings_of;
 
 /// Variables that Kubernetes gives every container when a service is named `hookmirror`.
 const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
@@ -18,7 +23,9 @@ const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
 /// reported and its default goes on in its place, so that one pass finds everything.
 pub(super) struct Reader {
     /// The strongest first.
-    layers: [Layer; 2],
+    layers: [Layer; 3],
+    /// The sources that the file lists.
+    sources: Vec<Entry>,
     /// Whether `NO_COLOR` asks for none. Not a setting of ours: it speaks to all programs.
     pub(super) no_color: bool,
     problems: Vec<Problem>,
@@ -48,7 +55,12 @@ impl Reader {
             }
             match value.into_string() {
                 Ok(text) => {
-                    variables.insert(name, Written { text, origin });
+                    let written = Written {
+                        text,
+                        origin,
+                        named: None,
+                    };
+                    variables.insert(name, written);
                 }
                 Err(_) => {
                     let fault = Fault::new("not_unicode", "is not UTF-8 text", "write it again");
@@ -57,17 +69,42 @@ impl Reader {
             }
         }
         variables.retain(|_, written| !written.text.is_empty());
-        let mut settings = match variables.get(CONFIG.name) {
+        let SettingsFile {
+            mut settings,
+            sources,
+        } = match variables.get(CONFIG.name) {
             Some(path) => file::read(Path::new(&path.text), &path.origin, &mut problems),
-            None => Layer::new(),
+            None => SettingsFile::default(),
         };
         settings.retain(|_, written| !written.text.is_empty());
+        let mut of_sources = Layer::new();
+        for (setting, written) in settings_of(&sources) {
+            let key = written.named.unwrap_or(setting.name);
+            let origin = Some(written.origin.clone());
+            if let Some((name, _)) = find(&variables, setting) {
+                let what = format!("has no effect: {name} is set in the environment");
+                let fault = Fault::new("overridden", what, "remove one of the two");
+                warnings.push(fault.of(key, origin));
+            } else if let Some((name, above)) = find(&settings, setting) {
+                let what = format!("is written as {name} as well ({})", above.origin);
+                let fault = Fault::new("conflicting_names", what, "remove one of the two");
+                problems.push(fault.of(key, origin));
+            } else {
+                of_sources.insert(setting.name.to_owned(), written);
+            }
+        }
         Self {
-            layers: [variables, settings],
+            layers: [variables, settings, of_sources],
+            sources,
             no_color,
             problems,
             warnings,
         }
+    }
+
+    /// The sources that the file lists, as they were written.
+    pub(super) fn sources(&self) -> Vec<Entry> {
+        self.sources.clone()
     }
 
     /// What was written for a setting, from the strongest layer that has it under either name.
@@ -109,9 +146,25 @@ impl Reader {
             return default;
         };
         parse(&written.text).unwrap_or_else(|fault| {
-            self.report(setting, Some(written.origin), fault);
+            self.blame(setting.name, &written, fault);
             default
         })
+    }
+
+    /// Reads a value that is no setting; `None` if there is none, or it cannot be used.
+    pub(super) fn field<T>(
+        &mut self,
+        written: Option<&Written>,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let written = written?;
+        match parse(&written.text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.blame("", written, fault);
+                None
+            }
+        }
     }
 
     /// Reads a whole number.
@@ -142,10 +195,28 @@ impl Reader {
         self.problems.push(fault.of(setting.name, origin));
     }
 
+    /// Keeps a problem with what was written under this name, or under its own.
+    pub(super) fn blame(&mut self, name: &str, written: &Written, fault: Fault) {
+        let name = written.named.unwrap_or(name);
+        self.complain(name, written.origin.clone(), fault);
+    }
+
+    /// Keeps a problem with what stands somewhere.
+    pub(super) fn complain(&mut self, name: &str, origin: Origin, fault: Fault) {
+        self.problems.push(fault.of(name, Some(origin)));
+    }
+
     /// All problems and all warnings, in the order in which they were found.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
         (self.problems, self.warnings)
     }
+}
+
+/// What a layer says of a setting, and the name it says it under.
+fn find<'a>(layer: &'a Layer, setting: &Setting) -> Option<(&'static str, &'a Written)> {
+    let names = [Some(setting.name), setting.alias];
+    let mut names = names.into_iter().flatten();
+    names.find_map(|name| Some((name, layer.get(name)?)))
 }
 
 /// What to say about a variable that is no setting; nothing where it is not meant for us.

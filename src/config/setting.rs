@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::SETTINGS;
+use super::sources::STRIPE_LIVEMODE;
 
 /// The prefix of the names that are ours alone.
 pub(super) const PREFIX: &str = "HOOKMIRROR_";
@@ -43,6 +44,9 @@ pub(super) const CONFIG: Setting = Setting {
 pub(super) fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.is_named(name))
 }
+
+/// Settings that are true or false. In the file they may be written without quotes.
+pub(super) const FLAGS: [&str; 1] = [STRIPE_LIVEMODE.name];
 
 /// What holds when a setting is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,17 +99,27 @@ impl Number {
 /// The setting that was probably meant by a name that none has.
 pub(super) fn suggestion_for(unknown: &str) -> Option<&'static str> {
     let unknown = unknown.to_ascii_uppercase().replace(['-', '.'], "_");
-    SETTINGS
+    let names = SETTINGS
         .iter()
         .flat_map(|setting| [Some(setting.name), setting.alias])
-        .flatten()
-        .map(|name| (likeness(&unknown, name), name))
+        .flatten();
+    likely(&unknown, names)
+}
+
+/// The one of these names that was probably meant.
+pub(super) fn likely(
+    unknown: &str,
+    names: impl IntoIterator<Item = &'static str>,
+) -> Option<&'static str> {
+    names
+        .into_iter()
+        .map(|name| (likeness(unknown, name), name))
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)
 }
 
-/// How alike two names are. The common prefix is left out: it would make all of ours look alike.
+/// How alike two names are. A common prefix is left out: it would make all of ours look alike.
 fn likeness(unknown: &str, name: &str) -> f64 {
     let unknown = unknown.strip_prefix(PREFIX).unwrap_or(unknown);
     let name = name.strip_prefix(PREFIX).unwrap_or(name);

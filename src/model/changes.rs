@@ -39,6 +39,10 @@ pub enum IgnoreReason {
     DeletionWithoutId,
     /// A customer who names no user: there is nothing to link.
     CustomerWithoutUser,
+    /// It is about test data, and its source is for live events.
+    TestEvent,
+    /// It is about real people and money, and its source is for test events.
+    LiveEvent,
 }
 
 /// Why an event cannot be applied, in a form that can be stored, grouped and read.
@@ -142,6 +146,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The word for a test event at a live source.
+    pub const TEST_EVENT: &str = "test_event";
+    /// The word for a live event at a test source.
+    pub const LIVE_EVENT: &str = "live_event";
+
     /// The word in the ledger.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -156,6 +165,8 @@ impl Outcome {
             Self::Ignored(IgnoreReason::ThinEvent) => "thin_event",
             Self::Ignored(IgnoreReason::DeletionWithoutId) => "deletion_without_id",
             Self::Ignored(IgnoreReason::CustomerWithoutUser) => "customer_without_user",
+            Self::Ignored(IgnoreReason::TestEvent) => Self::TEST_EVENT,
+            Self::Ignored(IgnoreReason::LiveEvent) => Self::LIVE_EVENT,
             Self::Failed(kind) | Self::Retrying { kind, .. } => kind,
             Self::Duplicate => "duplicate",
         }

@@ -106,11 +106,24 @@ pub struct StateCount {
     pub deliveries: u64,
 }
 
+/// How many events of one source were ignored for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IgnoredCount {
+    /// The source.
+    pub source: SourceName,
+    /// The reason: the word in the ledger.
+    pub outcome: String,
+    /// Distinct events.
+    pub events: u64,
+}
+
 /// All events at one moment, as the ledger sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventCounts {
     /// Those it holds.
     pub states: Vec<StateCount>,
+    /// Why the ignored ones among them were.
+    pub ignored: Vec<IgnoredCount>,
     /// How many of the events that it was asked about it does not hold.
     pub unknown: u64,
 }
@@ -196,4 +209,6 @@ pub struct MirroredUser {
     pub revision: String,
     /// When the mirror was last written.
     pub synced_at: Timestamp,
+    /// Which source told of this state; `None` if it was mirrored before that was recorded.
+    pub source: Option<SourceName>,
 }

@@ -88,6 +88,9 @@ pub struct Source {
     pub name: SourceName,
     /// What it speaks.
     pub provider: Provider,
+    /// Whether only live events (`true`) or only test events (`false`) are meant for it; `None`: both
+    /// are taken. Clerk's events do not say what they are.
+    pub livemode: Option<bool>,
 }
 
 impl From<Provider> for Source {
@@ -96,6 +99,7 @@ impl From<Provider> for Source {
         Self {
             name: provider.into(),
             provider,
+            livemode: None,
         }
     }
 }
@@ -105,12 +109,9 @@ impl From<Provider> for Source {
 pub struct Sources(Vec<Source>);
 
 impl Sources {
-    /// The provider behind a name; `None` for a source that is not (or no longer) configured.
-    pub fn provider_of(&self, name: &SourceName) -> Option<Provider> {
-        self.0
-            .iter()
-            .find(|source| source.name == *name)
-            .map(|source| source.provider)
+    /// The source of a name; `None` where it is not (or no longer) configured.
+    pub fn find(&self, name: &SourceName) -> Option<&Source> {
+        self.0.iter().find(|source| source.name == *name)
     }
 }
 

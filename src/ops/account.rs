@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::ledger::{AtBroker, EventCounts, StateCount, Waiting};
+use crate::model::ledger::{AtBroker, EventCounts, IgnoredCount, StateCount, Waiting};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -23,6 +23,8 @@ pub struct Account {
     pub deliveries: u64,
     /// By source and state.
     pub states: Vec<StateCount>,
+    /// Those that were ignored, by source and reason.
+    pub ignored: Vec<IgnoredCount>,
     /// What waits in the queue.
     pub queue: QueueAccount,
 }
@@ -48,7 +50,11 @@ pub struct QueueAccount {
 ///
 /// When the database cannot be read.
 pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, StoreError> {
-    let EventCounts { states, unknown } = store.count_events(&waiting.events).await?;
+    let EventCounts {
+        states,
+        ignored,
+        unknown,
+    } = store.count_events(&waiting.events).await?;
     let recorded = states.iter().map(|count| count.events).sum();
     let (at_broker, problem) = match waiting.at_broker {
         None => (None, None),
@@ -61,6 +67,7 @@ pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, Sto
         recorded,
         deliveries: states.iter().map(|count| count.deliveries).sum(),
         states,
+        ignored,
         queue: QueueAccount {
             messages: waiting.messages + elsewhere,
             events: unknown + elsewhere,

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::account::Account;
 use crate::error_chain::ErrorChain;
-use crate::model::ledger::{AtBroker, Waiting};
+use crate::model::changes::Outcome;
+use crate::model::ledger::{AtBroker, IgnoredCount, Waiting};
 use crate::model::outbox::DeliveryState;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
@@ -175,7 +176,30 @@ pub fn events(account: &Account) -> Vec<Finding> {
             ),
         ));
     }
+    findings.extend(account.ignored.iter().filter_map(strayed));
     findings
+}
+
+/// Events of the wrong kind, which somebody has pointed at the wrong door.
+fn strayed(count: &IgnoredCount) -> Option<Finding> {
+    let (kind, home) = match count.outcome.as_str() {
+        Outcome::TEST_EVENT => ("test", "live"),
+        Outcome::LIVE_EVENT => ("live", "test"),
+        _ => return None,
+    };
+    let IgnoredCount { source, events, .. } = count;
+    let events = match events {
+        1 => format!("1 {kind} event"),
+        n => format!("{n} {kind} events"),
+    };
+    Some(Finding::warning(
+        "livemode",
+        format!(
+            "{events} reached the {home} source `{source}` and had no effect: see which endpoint at \
+             Stripe posts there (one for connected accounts gets both kinds), and `hookmirror events \
+             list --source {source} --state ignored`"
+        ),
+    ))
 }
 
 /// Looks at the metadata that has not reached Clerk.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::facts::Stored;
 use super::fold::payments::PaymentFold;
-use super::fold::users::{KnownUser, UserFold};
+use super::fold::users::{KnownUser, Mirrored, UserFold};
 use super::fold::{Grouped, LedgerHead, group};
 use super::problem::{ApplyError, Problem};
 use super::related::{Selection, keys, of_users, related};
@@ -20,7 +20,7 @@ use crate::model::event::EventKey;
 use crate::model::payment::{Fact, FactKind, SessionStatus, by_user};
 use crate::model::retry;
 use crate::model::time::Timestamp;
-use crate::model::user::{User, UserId};
+use crate::model::user::UserId;
 
 /// Entitlements by user; `None` for a user who has no facts any more.
 pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
@@ -318,14 +318,14 @@ fn recorded(fold: &PaymentFold, fact: &Fact) -> Outcome {
 }
 
 enum UserChange<'a> {
-    Mirror(&'a User),
+    Mirror(Mirrored<'a>),
     Delete(&'a UserId, Timestamp),
 }
 
 impl<'a> UserChange<'a> {
     fn id(&self) -> &'a UserId {
         match self {
-            Self::Mirror(user) => &user.id,
+            Self::Mirror(mirrored) => &mirrored.user.id,
             Self::Delete(id, _) => id,
         }
     }
@@ -338,7 +338,10 @@ impl<'a> UserChanges<'a> {
     fn of(groups: &[Grouped<'a>]) -> Self {
         let changes = groups.iter().enumerate();
         let changes = changes.filter_map(|(place, grouped)| match grouped.decision()? {
-            Decision::Apply(Changes::MirrorUser(user)) => Some((place, UserChange::Mirror(user))),
+            Decision::Apply(Changes::MirrorUser(user)) => {
+                let source = &grouped.planned.event.key.source;
+                Some((place, UserChange::Mirror(Mirrored { user, source })))
+            }
             Decision::Apply(Changes::DeleteUser { id, deleted_at }) => {
                 Some((place, UserChange::Delete(id, *deleted_at)))
             }
@@ -365,7 +368,7 @@ impl<'a> UserChanges<'a> {
     fn fold(&self, fold: &mut UserFold<'a>, outcomes: &mut [Outcome]) {
         for (place, change) in &self.0 {
             outcomes[*place] = match change {
-                UserChange::Mirror(user) => fold.mirror(user),
+                UserChange::Mirror(mirrored) => fold.mirror(*mirrored),
                 UserChange::Delete(id, deleted_at) => fold.delete(id, *deleted_at),
             };
         }

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 6] = [
+const SQLITE: [(i64, &str, &str); 7] = [
     (
         1,
         "users",
@@ -40,9 +40,14 @@ const SQLITE: [(i64, &str, &str); 6] = [
         "payment_facts",
         include_str!("../../migrations/sqlite/0007_payment_facts.sql"),
     ),
+    (
+        8,
+        "user_sources",
+        include_str!("../../migrations/sqlite/0008_user_sources.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 6] = [
+const POSTGRES: [(i64, &str, &str); 7] = [
     (
         1,
         "users",
@@ -72,6 +77,11 @@ const POSTGRES: [(i64, &str, &str); 6] = [
         7,
         "payment_facts",
         include_str!("../../migrations/postgres/0007_payment_facts.sql"),
+    ),
+    (
+        8,
+        "user_sources",
+        include_str!("../../migrations/postgres/0008_user_sources.sql"),
     ),
 ];
 

@@ -55,8 +55,9 @@ pub trait Store: Debug + Send + Sync {
     /// One event in full; `None` if the ledger does not know it.
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;
 
-    /// How many events there are by source and state, and how many of `queued` are not among them:
-    /// both of the same moment, so that an event on its way into the ledger is counted once.
+    /// How many events there are by source and state, why the ignored ones were, and how many of
+    /// `queued` are not among them: all of the same moment, so that an event on its way into the ledger
+    /// is counted once.
     async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError>;
 
     /// Everything known of one user; `None` if nothing is.

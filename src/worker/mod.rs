@@ -40,7 +40,7 @@ pub struct Worker {
     pub consumer: Box<dyn Consumer>,
     /// Where their effects go.
     pub store: Arc<dyn Store>,
-    /// Which provider speaks through which source.
+    /// Which provider speaks through which source, and of what.
     pub sources: Sources,
     /// The time.
     pub clock: Arc<dyn Clock>,

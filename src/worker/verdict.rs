@@ -9,11 +9,12 @@ use crate::model::source::Sources;
 
 /// Asks the handlers of the event's provider. A handler that panics fails this event alone.
 pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
-    let Some(provider) = sources.provider_of(&event.key.source) else {
+    let Some(source) = sources.find(&event.key.source) else {
         return source_unknown(event);
     };
+    let provider = source.provider;
     // Handlers are pure: there is no state that a panic could leave half-changed.
-    let plan = catch_unwind(AssertUnwindSafe(|| handlers::plan(provider, &event)));
+    let plan = catch_unwind(AssertUnwindSafe(|| handlers::plan(source, &event)));
     match plan {
         Ok(plan) => Planned {
             subject: plan.subject,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hookmirror::config::SETTINGS;
+use hookmirror::config::{Config, SETTINGS};
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -72,6 +72,38 @@ fn every_command_of_the_readme_exists_and_every_command_is_in_it() {
             "README.md shows `hookmirror {words}`, which does not exist"
         );
     }
+}
+
+/// Whoever copies the example gets what the text around it says.
+#[test]
+fn the_example_of_more_sources_can_be_loaded() {
+    let readme = read("README.md");
+    let (_, after) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("hookmirror.toml");
+    std::fs::write(&path, example).unwrap();
+    let file = path.to_str().unwrap().to_owned();
+    let config = Config::load([("HOOKMIRROR_CONFIG".to_owned(), file)]).unwrap();
+    let sources: Vec<_> = config
+        .sources
+        .iter()
+        .map(|settings| {
+            let source = &settings.source;
+            let clerk = settings.clerk.as_ref();
+            let has_key = clerk.is_some_and(|clerk| clerk.secret_key.is_some());
+            let secrets = settings.secrets.len();
+            (source.name.as_str(), source.livemode, secrets, has_key)
+        })
+        .collect();
+    let expected = [
+        ("clerk", None, 0, false),
+        ("stripe", Some(true), 0, false),
+        ("clerk-eu", None, 1, true),
+        ("stripe-test", Some(false), 2, false),
+    ];
+    assert_eq!(sources, expected);
+    assert!(config.warnings.is_empty());
 }
 
 #[test]

@@ -62,6 +62,15 @@ impl<'a> StripeEvent<'a> {
         object.as_deref() == Some(THIN_EVENT)
     }
 
+    /// Whether it is about real money. All events say so, thin ones too.
+    ///
+    /// # Errors
+    ///
+    /// When it does not say, or not by `true` or `false`.
+    pub fn livemode(&self) -> Result<bool, PayloadError> {
+        self.0.required("livemode", self.0.flag("livemode")?)
+    }
+
     /// When the event happened.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::changes::Outcome;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, User, UserId};
 
@@ -13,13 +14,20 @@ pub(in crate::store) struct KnownUser {
     pub(in crate::store) deleted_at: Option<Timestamp>,
 }
 
+/// A state of a user, and the source that told of it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Mirrored<'a> {
+    pub(in crate::store) user: &'a User,
+    pub(in crate::store) source: &'a SourceName,
+}
+
 /// What the batch does to users. Keyed and ordered by id, so that concurrent writers that follow the
 /// order do not deadlock.
 #[derive(Debug, Default)]
 pub(in crate::store) struct UserFold<'a> {
     known: HashMap<UserId, KnownUser>,
     /// Users to write: each has a newer revision than the mirror.
-    pub(in crate::store) mirrored: BTreeMap<&'a UserId, &'a User>,
+    pub(in crate::store) mirrored: BTreeMap<&'a UserId, Mirrored<'a>>,
     /// Users to remove, each with the earliest known time of its deletion.
     pub(in crate::store) deleted: BTreeMap<&'a UserId, Timestamp>,
 }
@@ -34,8 +42,9 @@ impl<'a> UserFold<'a> {
         }
     }
 
-    /// Takes one state of a user in.
-    pub(in crate::store) fn mirror(&mut self, user: &'a User) -> Outcome {
+    /// Takes one state of a user in. Whoever told of it, its revision decides.
+    pub(in crate::store) fn mirror(&mut self, mirrored: Mirrored<'a>) -> Outcome {
+        let Mirrored { user, .. } = mirrored;
         let known = self.known.entry(user.id.clone()).or_default();
         if known.deleted_at.is_some() {
             return Outcome::UserGone;
@@ -49,7 +58,7 @@ impl<'a> UserFold<'a> {
             Some(std::cmp::Ordering::Equal) => Outcome::UserUnchanged,
             Some(std::cmp::Ordering::Greater) | None => {
                 known.revision = Some(user.revision.clone());
-                self.mirrored.insert(&user.id, user);
+                self.mirrored.insert(&user.id, mirrored);
                 Outcome::UserMirrored
             }
         }

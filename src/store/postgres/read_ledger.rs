@@ -9,7 +9,7 @@ use super::rows::{Reader, column, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{EventId, EventKey, EventType};
 use crate::model::ledger::{
-    Attempt, EventCounts, EventFilter, EventRecord, EventSummary, StateCount,
+    Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
 };
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
@@ -165,7 +165,7 @@ fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
     })
 }
 
-/// How many events there are by source and state, and how many of `queued` are not among them.
+/// How many events there are by source and state, why the ignored ones were, and how many of `queued` are not among them.
 pub(super) async fn count(
     store: &PostgresStore,
     queued: &[EventKey],
@@ -175,6 +175,13 @@ pub(super) async fn count(
     let rows = sqlx::query(
         "SELECT source, state, COUNT(*) AS events, SUM(deliveries)::bigint AS deliveries \
          FROM events GROUP BY source, state ORDER BY source, state",
+    )
+    .fetch_all(&mut *snapshot)
+    .await
+    .map_err(unavailable(action))?;
+    let ignored = sqlx::query(
+        "SELECT source, outcome, COUNT(*) AS events FROM events WHERE state = 'ignored' \
+         GROUP BY source, outcome ORDER BY source, outcome",
     )
     .fetch_all(&mut *snapshot)
     .await
@@ -200,8 +207,17 @@ pub(super) async fn count(
             deliveries: reader.count("deliveries")?,
         })
     });
+    let ignored = ignored.iter().map(|row| {
+        let reader = Reader::new("events", "a group", row);
+        Ok(IgnoredCount {
+            source: reader.parse("source", SourceName::parse)?,
+            outcome: reader.get("outcome")?,
+            events: reader.count("events")?,
+        })
+    });
     Ok(EventCounts {
         states: states.collect::<Result<_, StoreError>>()?,
+        ignored: ignored.collect::<Result<_, StoreError>>()?,
         unknown: Reader::new("events", "those asked for", &unknown).count("unknown")?,
     })
 }

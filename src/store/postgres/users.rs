@@ -9,12 +9,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::PgConnection;
 
-use super::super::fold::users::{KnownUser, UserFold};
+use super::super::fold::users::{KnownUser, Mirrored, UserFold};
 use super::super::problem::ApplyError;
 use super::rows::{Reader, column, stored};
 use crate::model::changes::Outcome;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, User, UserId};
+
+/// A user to write, and the source that told of it.
+type Row<'a> = (&'a User, Option<&'a SourceName>);
 
 /// What the mirror knows of these users.
 pub(super) async fn known(
@@ -52,16 +56,15 @@ pub(super) async fn write(
 ) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
     // One statement for those who come and those who go: it locks the keys of all in their order.
     let placeholders: Vec<User> = fold.deleted.keys().map(|id| placeholder(id, now)).collect();
-    let mut rows: Vec<&User> = fold
-        .mirrored
-        .values()
-        .copied()
-        .chain(&placeholders)
+    let mirrored = fold.mirrored.values();
+    let mirrored = mirrored.map(|Mirrored { user, source }| (*user, Some(*source)));
+    let mut rows: Vec<Row<'_>> = mirrored
+        .chain(placeholders.iter().map(|user| (user, None)))
         .collect();
     if rows.is_empty() {
         return Ok(BTreeMap::new());
     }
-    rows.sort_unstable_by_key(|user| &user.id);
+    rows.sort_unstable_by_key(|(user, _)| &user.id);
     let written = upsert(connection, &rows, now).await?;
     if !fold.deleted.is_empty() {
         bury(connection, fold).await?;
@@ -114,24 +117,25 @@ fn placeholder(id: &UserId, now: Timestamp) -> User {
 /// Answers whose row it wrote; the others have a newer one, or the same.
 async fn upsert(
     connection: &mut PgConnection,
-    rows: &[&User],
+    rows: &[Row<'_>],
     now: Timestamp,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let written: Vec<String> = sqlx::query_scalar(
         "INSERT INTO users (id, external_id, email, email_verified, phone, username, first_name, \
          last_name, image_url, locale, banned, locked, public_metadata, private_metadata, \
-         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at) \
+         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at, \
+         source) \
          SELECT u.id, u.external_id, u.email, u.email_verified, u.phone, u.username, \
          u.first_name, u.last_name, u.image_url, u.locale, u.banned, u.locked, \
          u.public_metadata::jsonb, u.private_metadata::jsonb, u.unsafe_metadata::jsonb, \
-         u.created_at, u.updated_at, u.last_sign_in_at, u.data::json, u.revision, $21 \
+         u.created_at, u.updated_at, u.last_sign_in_at, u.data::json, u.revision, $22, u.source \
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], \
          $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], \
          $13::text[], $14::text[], $15::text[], $16::timestamptz[], $17::timestamptz[], \
-         $18::timestamptz[], $19::text[], $20::text[]) \
+         $18::timestamptz[], $19::text[], $20::text[], $21::text[]) \
          AS u(id, external_id, email, email_verified, phone, username, first_name, last_name, \
          image_url, locale, banned, locked, public_metadata, private_metadata, unsafe_metadata, \
-         created_at, updated_at, last_sign_in_at, data, revision) \
+         created_at, updated_at, last_sign_in_at, data, revision, source) \
          ORDER BY u.id COLLATE \"C\" \
          ON CONFLICT (id) DO UPDATE SET external_id = excluded.external_id, \
          email = excluded.email, email_verified = excluded.email_verified, \
@@ -142,30 +146,32 @@ async fn upsert(
          private_metadata = excluded.private_metadata, \
          unsafe_metadata = excluded.unsafe_metadata, created_at = excluded.created_at, \
          updated_at = excluded.updated_at, last_sign_in_at = excluded.last_sign_in_at, \
-         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at \
+         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at, \
+         source = excluded.source \
          WHERE excluded.revision > users.revision \
          RETURNING id",
     )
-    .bind(column(rows, |user| user.id.as_str()))
-    .bind(column(rows, |user| user.external_id.as_deref()))
-    .bind(column(rows, |user| user.email.as_deref()))
-    .bind(column(rows, |user| user.email_verified))
-    .bind(column(rows, |user| user.phone.as_deref()))
-    .bind(column(rows, |user| user.username.as_deref()))
-    .bind(column(rows, |user| user.first_name.as_deref()))
-    .bind(column(rows, |user| user.last_name.as_deref()))
-    .bind(column(rows, |user| user.image_url.as_deref()))
-    .bind(column(rows, |user| user.locale.as_deref()))
-    .bind(column(rows, |user| user.banned))
-    .bind(column(rows, |user| user.locked))
-    .bind(column(rows, |user| user.public_metadata.as_str()))
-    .bind(column(rows, |user| user.private_metadata.as_str()))
-    .bind(column(rows, |user| user.unsafe_metadata.as_str()))
-    .bind(column(rows, |user| user.created_at.map(stored)))
-    .bind(column(rows, |user| stored(user.updated_at)))
-    .bind(column(rows, |user| user.last_sign_in_at.map(stored)))
-    .bind(column(rows, |user| user.data.as_str()))
-    .bind(column(rows, |user| user.revision.as_str()))
+    .bind(column(rows, |(user, _)| user.id.as_str()))
+    .bind(column(rows, |(user, _)| user.external_id.as_deref()))
+    .bind(column(rows, |(user, _)| user.email.as_deref()))
+    .bind(column(rows, |(user, _)| user.email_verified))
+    .bind(column(rows, |(user, _)| user.phone.as_deref()))
+    .bind(column(rows, |(user, _)| user.username.as_deref()))
+    .bind(column(rows, |(user, _)| user.first_name.as_deref()))
+    .bind(column(rows, |(user, _)| user.last_name.as_deref()))
+    .bind(column(rows, |(user, _)| user.image_url.as_deref()))
+    .bind(column(rows, |(user, _)| user.locale.as_deref()))
+    .bind(column(rows, |(user, _)| user.banned))
+    .bind(column(rows, |(user, _)| user.locked))
+    .bind(column(rows, |(user, _)| user.public_metadata.as_str()))
+    .bind(column(rows, |(user, _)| user.private_metadata.as_str()))
+    .bind(column(rows, |(user, _)| user.unsafe_metadata.as_str()))
+    .bind(column(rows, |(user, _)| user.created_at.map(stored)))
+    .bind(column(rows, |(user, _)| stored(user.updated_at)))
+    .bind(column(rows, |(user, _)| user.last_sign_in_at.map(stored)))
+    .bind(column(rows, |(user, _)| user.data.as_str()))
+    .bind(column(rows, |(user, _)| user.revision.as_str()))
+    .bind(column(rows, |(_, source)| source.map(SourceName::as_str)))
     .bind(stored(now))
     .fetch_all(connection)
     .await?;
@@ -191,13 +197,13 @@ async fn bury(connection: &mut PgConnection, fold: &UserFold<'_>) -> Result<(), 
 /// Removes those of our rows that have a tombstone, ours or another writer's.
 async fn remove_buried(
     connection: &mut PgConnection,
-    rows: &[&User],
+    rows: &[Row<'_>],
 ) -> Result<HashSet<String>, sqlx::Error> {
     let gone: Vec<String> = sqlx::query_scalar(
         "DELETE FROM users USING user_tombstones AS t \
          WHERE t.id = users.id AND users.id = ANY($1) RETURNING users.id",
     )
-    .bind(column(rows, |user| user.id.as_str()))
+    .bind(column(rows, |(user, _)| user.id.as_str()))
     .fetch_all(connection)
     .await?;
     Ok(gone.into_iter().collect())

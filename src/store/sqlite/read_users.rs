@@ -8,6 +8,7 @@ use super::{SqliteStore, StoreError, outbox, payments};
 use crate::model::entitlement::purchase::purchases;
 use crate::model::entitlement::{Entitlement, PaymentState, Rule};
 use crate::model::ledger::{MirroredUser, UserReport};
+use crate::model::source::SourceName;
 use crate::model::user::UserId;
 
 /// Everything known of one user; `None` if nothing is.
@@ -19,7 +20,8 @@ pub(super) async fn find(
     let mut snapshot = store.readers.begin().await.map_err(unavailable(action))?;
     let user = sqlx::query(
         "SELECT external_id, email, email_verified, phone, username, first_name, last_name, \
-         banned, locked, created_at, updated_at, revision, synced_at FROM users WHERE id = ?",
+         banned, locked, created_at, updated_at, revision, synced_at, source \
+         FROM users WHERE id = ?",
     )
     .bind(id.as_str())
     .fetch_optional(&mut *snapshot)
@@ -76,6 +78,7 @@ fn mirrored(id: &UserId, row: &SqliteRow) -> Result<MirroredUser, StoreError> {
         updated_at: reader.time("updated_at")?,
         revision: reader.get("revision")?,
         synced_at: reader.time("synced_at")?,
+        source: reader.parse_optional("source", SourceName::parse)?,
     })
 }
 

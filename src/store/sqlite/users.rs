@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::super::fold::users::{KnownUser, UserFold};
+use super::super::fold::users::{KnownUser, Mirrored, UserFold};
 use super::super::problem::ApplyError;
 use super::rows::{Reader, json_list};
 use crate::model::time::Timestamp;
-use crate::model::user::{Revision, User, UserId};
+use crate::model::user::{Revision, UserId};
 
-/// Rows in one INSERT; 21 values each, far below SQLite's limit of 32,766.
+/// Rows in one INSERT; 22 values each, far below SQLite's limit of 32,766.
 const ROWS: usize = 128;
 
 /// What the mirror knows of these users.
@@ -49,7 +49,7 @@ pub(super) async fn write(
     fold: &UserFold<'_>,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let mirrored: Vec<&User> = fold.mirrored.values().copied().collect();
+    let mirrored: Vec<Mirrored<'_>> = fold.mirrored.values().copied().collect();
     for users in mirrored.chunks(ROWS) {
         upsert(connection, users, now).await?;
     }
@@ -73,16 +73,17 @@ pub(super) async fn write(
 /// The fold has decided already; the guard in the statement holds for whoever else may write.
 async fn upsert(
     connection: &mut SqliteConnection,
-    users: &[&User],
+    users: &[Mirrored<'_>],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let now = now.to_string();
     QueryBuilder::<Sqlite>::new(
         "INSERT INTO users (id, external_id, email, email_verified, phone, username, first_name, \
          last_name, image_url, locale, banned, locked, public_metadata, private_metadata, \
-         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at) ",
+         unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at, \
+         source) ",
     )
-    .push_values(users, |mut row, user| {
+    .push_values(users, |mut row, Mirrored { user, source }| {
         row.push_bind(user.id.as_str())
             .push_bind(user.external_id.as_deref())
             .push_bind(user.email.as_deref())
@@ -103,7 +104,8 @@ async fn upsert(
             .push_bind(user.last_sign_in_at.map(|time| time.to_string()))
             .push_bind(user.data.as_str())
             .push_bind(user.revision.as_str())
-            .push_bind(now.clone());
+            .push_bind(now.clone())
+            .push_bind(source.as_str());
     })
     .push(
         " ON CONFLICT (id) DO UPDATE SET external_id = excluded.external_id, \
@@ -115,7 +117,8 @@ async fn upsert(
          private_metadata = excluded.private_metadata, \
          unsafe_metadata = excluded.unsafe_metadata, created_at = excluded.created_at, \
          updated_at = excluded.updated_at, last_sign_in_at = excluded.last_sign_in_at, \
-         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at \
+         data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at, \
+         source = excluded.source \
          WHERE excluded.revision > users.revision",
     )
     .build()

@@ -10,6 +10,7 @@ mod migrate;
 pub(crate) mod process;
 pub(crate) mod reference;
 mod send;
+mod sources;
 mod startup;
 #[cfg(target_os = "linux")]
 mod terminal;

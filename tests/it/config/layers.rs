@@ -49,7 +49,7 @@ fn problems_in_the_file_name_their_line() {
          HOOKMIRROR_MAX_BODY_BYTES = 0x10_0000\n\
          HOOKMIRROR_CONFIG = 'other.toml'\n\
          AMQP_URL = 'broker'\n\
-         [[source]]\n\
+         [[sources]]\n\
          name = 'second'\n",
     );
     let mut found: Vec<_> = problems(&[file.named()])
@@ -64,7 +64,7 @@ fn problems_in_the_file_name_their_line() {
         (7, "wrong_type", "HOOKMIRROR_MAX_BODY_BYTES"),
         (8, "nested_config_file", "HOOKMIRROR_CONFIG"),
         (9, "invalid_amqp_url", "AMQP_URL"),
-        (10, "unknown_setting", "source"),
+        (10, "unknown_setting", "sources"),
     ]
     .map(|(line, code, setting)| (file.line(line), code, setting.to_owned()));
     found.sort_by(|a, b| a.2.cmp(&b.2));
@@ -120,6 +120,9 @@ fn unknown_keys_come_with_the_name_that_was_meant() {
         ("DATABASE", "DATABASE_URL"),
         ("STRIPE_WEBHOOK_SIGNING_SECRET", "STRIPE_WEBHOOK_SECRET"),
         ("CLERK_WEBHOOK_SECRETS", "CLERK_WEBHOOK_SECRET"),
+        ("STRIPE_LIVE_MODE", "STRIPE_LIVEMODE"),
+        ("sources", "`[[source]]`"),
+        ("Source", "`[[source]]`"),
     ] {
         let file = SettingsFile::new(format!("{key} = 'x'\n"));
         let found = problems(&[file.named()]);

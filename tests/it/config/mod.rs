@@ -10,6 +10,8 @@ mod layers;
 mod problems;
 mod secrets;
 mod service_urls;
+mod source_problems;
+mod sources;
 mod table;
 
 const CLERK_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl";

@@ -143,6 +143,15 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[("STRIPE_WEBHOOK_SECRET", "whsec_a, ,whsec_b")],
     ),
     ("empty_signing_secret", &[("STRIPE_WEBHOOK_SECRET", " ")]),
+    ("not_a_flag", &[("STRIPE_LIVEMODE", "yes")]),
+    ("not_a_flag", &[("STRIPE_LIVEMODE", "TRUE")]),
+    (
+        "shared_signing_secret",
+        &[
+            ("CLERK_WEBHOOK_SIGNING_SECRET", "whsec_AAA="),
+            ("STRIPE_WEBHOOK_SECRET", "whsec_a,whsec_AAA"),
+        ],
+    ),
     (
         "conflicting_names",
         &[

@@ -1,6 +1,5 @@
 //! The plan of every fixture, written out. A fixture that stands nowhere here fails the test.
 
-use hookmirror::handlers::plan;
 use hookmirror::model::changes::{Changes, IgnoreReason};
 use hookmirror::model::event::EventType;
 use hookmirror::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
@@ -9,6 +8,7 @@ use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
 use serde_json::Value;
 
+use super::plan;
 use crate::fixtures::{self, CUSTOMER, USER, event};
 
 struct Expected {

@@ -1,13 +1,12 @@
 //! Bodies that no provider should send: they fail or are applied, and tell nothing about anyone.
 
-use hookmirror::handlers::plan;
 use hookmirror::model::changes::{Changes, IgnoreReason};
 use hookmirror::model::event::EventType;
 use hookmirror::model::source::Provider;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{blamed, changed, failure, invalid, mirrored, plan_of};
+use super::{blamed, changed, failure, invalid, mirrored, plan, plan_of};
 use crate::fixtures::{self, event};
 
 const TYPES: [(Provider, &str); 7] = [

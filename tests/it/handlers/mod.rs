@@ -1,8 +1,8 @@
 //! What each event asks of the mirror.
 
-use hookmirror::handlers::{HandlerError, Plan, plan};
+use hookmirror::handlers::{self, HandlerError, Plan};
 use hookmirror::model::changes::{Changes, Failure};
-use hookmirror::model::event::EventType;
+use hookmirror::model::event::{Event, EventType};
 use hookmirror::model::payment::{CheckoutSession, Fact};
 use hookmirror::model::source::Provider;
 use hookmirror::model::user::User;
@@ -13,8 +13,14 @@ use crate::fixtures::{self, event};
 mod checkout;
 mod every_fixture;
 mod hostile;
+mod livemode;
 mod subject;
 mod user;
+
+/// The plan of an event at the source that is named like its provider.
+fn plan(provider: Provider, event: &Event) -> Plan {
+    handlers::plan(&provider.into(), event)
+}
 
 fn plan_of(provider: Provider, event_type: &str, body: &Value) -> Plan {
     plan(provider, &event(provider, event_type, body.to_string()))

@@ -1,10 +1,9 @@
 //! What an event is filed under, and which bodies are not kept.
 
-use hookmirror::handlers::plan;
 use hookmirror::model::source::Provider;
 use serde_json::{Value, json};
 
-use super::plan_of;
+use super::{plan, plan_of};
 use crate::fixtures::event;
 
 fn subject(provider: Provider, event_type: &str, data: Value) -> Option<String> {

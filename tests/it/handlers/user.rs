@@ -165,7 +165,7 @@ fn the_object_is_kept_as_it_stands_in_the_body() {
     let data = r#"{ "id":"user_1",  "updated_at": 1793611905087, "future": [1e400, "\u0041"] }"#;
     let body = format!(r#"{{"data":  {data}  ,"type":"user.updated"}}"#);
     let event = fixtures::event(Provider::Clerk, "user.updated", body);
-    let user = mirrored(hookmirror::handlers::plan(Provider::Clerk, &event));
+    let user = mirrored(super::plan(Provider::Clerk, &event));
     assert_eq!(user.data, data);
 }
 

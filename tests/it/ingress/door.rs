@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use hookmirror::ingress::{self, IngressState, Limits};
 use hookmirror::model::event::EventId;
-use hookmirror::model::source::{Provider, Source};
+use hookmirror::model::source::{Provider, Source, SourceName};
 use hookmirror::model::time::Timestamp;
 use hookmirror::provider::{self, Verifier};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -26,6 +26,8 @@ pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_763_700_000);
 pub(super) const OLD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) const SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl";
 pub(super) const STRANGERS_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+pub(super) const THIRD: &str = "stripe-2";
+pub(super) const THIRD_SECRET: &str = "whsec_of_the_third_source_alone";
 pub(super) const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// No test waits longer than this for anything.
@@ -51,7 +53,10 @@ pub(super) fn state(publisher: &Arc<RecordingPublisher>, limits: Limits) -> Ingr
     let verifiers = Provider::ALL
         .into_iter()
         .map(|provider| Verifier::new(provider.into(), &secrets, TOLERANCE).unwrap())
-        .chain([Verifier::new(unconfigured(), &[], TOLERANCE).unwrap()])
+        .chain([
+            Verifier::new(unconfigured(), &[], TOLERANCE).unwrap(),
+            Verifier::new(third(), &[THIRD_SECRET.into()], TOLERANCE).unwrap(),
+        ])
         .collect();
     IngressState::new(
         verifiers,
@@ -61,11 +66,21 @@ pub(super) fn state(publisher: &Arc<RecordingPublisher>, limits: Limits) -> Ingr
     )
 }
 
+/// Another account of Stripe's, with a secret of its own.
+fn third() -> Source {
+    Source {
+        name: SourceName::parse(THIRD).unwrap(),
+        provider: Provider::Stripe,
+        livemode: None,
+    }
+}
+
 /// A source that is known and has no secret.
 fn unconfigured() -> Source {
     Source {
-        name: hookmirror::model::source::SourceName::parse("bare").unwrap(),
+        name: SourceName::parse("bare").unwrap(),
         provider: Provider::Clerk,
+        livemode: None,
     }
 }
 

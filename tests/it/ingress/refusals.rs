@@ -6,8 +6,8 @@ use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::door::{
-    Door, NOW, OLD_SECRET, SECRET, STRANGERS_SECRET, TOLERANCE, body, head, post, refusal, sign,
-    sign_with,
+    Door, NOW, OLD_SECRET, SECRET, STRANGERS_SECRET, THIRD, THIRD_SECRET, TOLERANCE, body, head,
+    post, refusal, sign, sign_with,
 };
 use crate::support::publisher::Behaviour;
 
@@ -56,6 +56,42 @@ async fn what_is_signed_with_any_secret_is_accepted() {
         assert_eq!(event.received_at, NOW);
         assert_eq!(event.body, body());
     }
+}
+
+/// Two accounts of one provider: the scheme is the same, and only the secret tells them apart.
+#[tokio::test]
+async fn a_third_source_is_opened_by_its_own_secret_only() {
+    let door = Door::open(Behaviour::Accept).await;
+    let sent_to = async |source: &str, secret: &str| {
+        let mut headers = sign_with(secret, Provider::Stripe, NOW, &body());
+        headers.insert(CONTENT_LENGTH, body().len().into());
+        let mut request = head("POST", &format!("/webhooks/{source}"), &headers);
+        request.extend(body());
+        door.ask(&request).await
+    };
+    for (source, secret) in [
+        (THIRD, SECRET),
+        (THIRD, OLD_SECRET),
+        ("stripe", THIRD_SECRET),
+    ] {
+        let answer = sent_to(source, secret).await;
+        assert_eq!(
+            answer.refusal(),
+            refusal(401, "signature_mismatch"),
+            "{source}"
+        );
+    }
+    assert!(door.publisher.events().is_empty());
+    assert_eq!(sent_to(THIRD, THIRD_SECRET).await.status, 202);
+    let keys: Vec<String> = door
+        .publisher
+        .events()
+        .iter()
+        .map(|e| e.key.to_string())
+        .collect();
+    assert_eq!(keys, ["stripe-2/msg_1"]);
+    let answer = door.get("/webhooks/stripe-2").await;
+    assert_eq!(answer.text(), r#"{"status":"ready","source":"stripe-2"}"#);
 }
 
 #[tokio::test]

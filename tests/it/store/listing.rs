@@ -1,7 +1,8 @@
 //! Finding events again.
 
+use hookmirror::model::changes::{Changes, Decision, IgnoreReason, Planned};
 use hookmirror::model::event::EventId;
-use hookmirror::model::ledger::{EventFilter, StateCount};
+use hookmirror::model::ledger::{EventFilter, IgnoredCount, StateCount};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::state::EventState;
 use hookmirror::store::Store;
@@ -44,7 +45,7 @@ fn text(text: &str) -> Option<String> {
 pub(super) async fn each_filter_by_itself(store: &dyn Store) {
     story(store).await;
     let failing_alike = failing("evt_x", "invoice.paid", "Äußeres");
-    let hookmirror::model::changes::Decision::Fail(failure) = failing_alike.decision else {
+    let Decision::Fail(failure) = failing_alike.decision else {
         panic!("{failing_alike:?}");
     };
     let cases: [(EventFilter, &[&str]); 15] = [
@@ -226,6 +227,35 @@ pub(super) async fn counts_are_by_source_and_state(store: &dyn Store) {
         count("stripe", EventState::Failed, 1, 1),
     ];
     assert_eq!(counts, expected);
+}
+
+pub(super) async fn ignored_events_are_counted_by_their_reason(store: &dyn Store) {
+    story(store).await;
+    let because = |reason, event: &str| Planned {
+        decision: Decision::Apply(Changes::Ignore(reason)),
+        ..ignore(event, "invoice.paid")
+    };
+    let strayed = [
+        because(IgnoreReason::TestEvent, "evt_7"),
+        because(IgnoreReason::TestEvent, "evt_8"),
+        because(IgnoreReason::TestEvent, "evt_8"),
+        because(IgnoreReason::LiveEvent, "evt_9"),
+    ];
+    apply(store, 12, &strayed).await;
+    let count = |source, outcome: &str, events| IgnoredCount {
+        source: SourceName::parse(source).unwrap(),
+        outcome: outcome.to_owned(),
+        events,
+    };
+    let mut ignored = store.count_events(&[]).await.unwrap().ignored;
+    ignored.sort_by_key(|count| (count.source.clone(), count.outcome.clone()));
+    let expected = [
+        count("clerk", "type_not_handled", 1),
+        count("stripe", "live_event", 1),
+        count("stripe", "test_event", 2),
+        count("stripe", "type_not_handled", 1),
+    ];
+    assert_eq!(ignored, expected);
 }
 
 pub(super) async fn queued_events_that_the_ledger_holds_count_once(store: &dyn Store) {

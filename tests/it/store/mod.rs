@@ -41,6 +41,7 @@ macro_rules! every_behaviour {
                 a_tombstone_is_final
                 the_earliest_deletion_stands
                 every_column_comes_back_as_it_went_in
+                a_user_belongs_to_the_source_that_told_of_the_newest_state
                 nothing_is_known_of_a_stranger;
             ledger:
                 a_later_delivery_of_a_settled_event_only_counts
@@ -62,6 +63,7 @@ macro_rules! every_behaviour {
                 brackets_in_a_pattern_are_text
                 newest_first_and_no_more_than_the_limit
                 counts_are_by_source_and_state
+                ignored_events_are_counted_by_their_reason
                 queued_events_that_the_ledger_holds_count_once;
             payments:
                 a_named_user_is_entitled_before_being_mirrored

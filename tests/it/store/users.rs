@@ -2,6 +2,8 @@
 
 use hookmirror::model::changes::{Outcome, Planned};
 use hookmirror::model::ledger::MirroredUser;
+use hookmirror::model::source::SourceName;
+use hookmirror::model::user::User;
 use hookmirror::store::Store;
 
 use super::{apply, outcomes, permutations, report};
@@ -121,7 +123,7 @@ pub(super) async fn every_column_comes_back_as_it_went_in(store: &dyn Store) {
     assert_eq!(mirrored(store, "user_a").await, shown(&state, 10));
 }
 
-fn shown(user: &hookmirror::model::user::User, synced_at: i64) -> MirroredUser {
+fn shown(user: &User, synced_at: i64) -> MirroredUser {
     let user = user.clone();
     MirroredUser {
         external_id: user.external_id,
@@ -137,7 +139,44 @@ fn shown(user: &hookmirror::model::user::User, synced_at: i64) -> MirroredUser {
         updated_at: user.updated_at,
         revision: user.revision.as_str().to_owned(),
         synced_at: at(synced_at),
+        source: SourceName::parse("clerk"),
     }
+}
+
+/// As `mirror`, told by this source.
+fn told_by(source: &str, event_id: &str, state: User) -> Planned {
+    let mut planned = mirror(event_id, state);
+    planned.event.key.source = SourceName::parse(source).unwrap();
+    planned
+}
+
+pub(super) async fn a_user_belongs_to_the_source_that_told_of_the_newest_state(store: &dyn Store) {
+    let source_of = async |id: &str| mirrored(store, id).await.source;
+    let mut number = 0;
+    for order in permutations(&[(1, "clerk"), (2, "clerk-eu"), (3, "clerk")]) {
+        for split in 0..=order.len() {
+            number += 1;
+            let (ann, bob) = (format!("user_{number}_ann"), format!("user_{number}_bob"));
+            let told = |(time, source): &(i64, &str)| match time {
+                // Ann was last heard of from `clerk-eu`, Bob from `clerk`.
+                3 => told_by(source, &format!("msg_{number}_3"), user(&bob, 3, "Bob")),
+                time => {
+                    let event = format!("msg_{number}_{time}");
+                    told_by(source, &event, user(&ann, *time, "Ann"))
+                }
+            };
+            let batch: Vec<Planned> = order.iter().map(told).collect();
+            apply(store, 0, &batch[..split]).await;
+            apply(store, 1, &batch[split..]).await;
+            assert_eq!(source_of(&ann).await, SourceName::parse("clerk-eu"));
+            assert_eq!(source_of(&bob).await, SourceName::parse("clerk"));
+        }
+    }
+    // Who tells of the same state once more has no say in it.
+    let again = told_by("clerk", "msg_again", user("user_1_ann", 2, "Ann"));
+    assert_eq!(outcomes(store, 2, &[again]).await, [Outcome::UserUnchanged]);
+    let source = source_of("user_1_ann").await;
+    assert_eq!(source, SourceName::parse("clerk-eu"));
 }
 
 pub(super) async fn nothing_is_known_of_a_stranger(store: &dyn Store) {

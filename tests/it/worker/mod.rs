@@ -30,6 +30,7 @@ use crate::support::given::{self, at, key, user_id};
 mod abort;
 mod away;
 mod dead_letters;
+mod livemode;
 mod retrying;
 
 const PATIENCE: Duration = Duration::from_secs(20);

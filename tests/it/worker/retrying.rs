@@ -40,6 +40,7 @@ impl Bench {
         let new = Source {
             name: SourceName::parse("stripe-new").unwrap(),
             provider: Provider::Stripe,
+            livemode: None,
         };
         let sources = Provider::ALL.into_iter().map(Source::from);
         let worker = self.worker.as_mut().unwrap();

@@ -8,13 +8,14 @@ use crate::store::{apply, everything};
 use crate::support::given::{mirror, user};
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
     "0004_outbox",
     "0005_retries",
     "0007_payment_facts",
+    "0008_user_sources",
 ];
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::store::{apply, outcomes, report};
 use crate::support::directory::directory;
 use crate::support::given::{at, mirror, record, session_of, user};
 
+/// What `members` shows of a user.
 const USERS: [&str; 21] = [
     "id",
     "external_id",
@@ -83,7 +84,8 @@ async fn members_are_users_with_their_entitlement() {
     let store = open(&directory).await;
     store.migrate().await.unwrap();
     let mut stranger = stranger(directory.path()).await;
-    assert_eq!(columns(&mut stranger, "users").await, USERS);
+    let users: Vec<&str> = USERS.into_iter().chain(["source"]).collect();
+    assert_eq!(columns(&mut stranger, "users").await, users);
     let expected: Vec<&str> = USERS.into_iter().chain(ENTITLEMENT).collect();
     assert_eq!(columns(&mut stranger, "members").await, expected);
 

@@ -1,0 +1,143 @@
+//! A service with more sources than two, from its settings file to what people see of it.
+
+use super::process::{CREATED, Home, PAID, fixture, wait_until};
+
+const ADA: &str = "user_2xPrK8sQvD1nWyB4tGjMzH6cEoU";
+
+// All secrets are made of what no output may hold.
+const FILE: &str = "\
+[[source]]
+name = 'stripe'
+provider = 'stripe'
+livemode = true
+
+[[source]]
+name = 'stripe-test'
+provider = 'stripe'
+livemode = false
+secrets = ['whsec_stripeMARKERnew', 'whsec_stripeMARKERold']
+
+[[source]]
+name = 'clerk-eu'
+provider = 'clerk'
+secrets = 'whsec_TUFSS0VSTUFSS0VSYW5vdGhlcg=='
+secret_key = 'sk_test_MARKERofAnotherInstance'
+";
+
+fn home() -> Home {
+    let home = Home::new();
+    let file = home.write("hookmirror.toml", FILE).display().to_string();
+    home.with("HOOKMIRROR_CONFIG", &file)
+}
+
+fn recorded(home: &Home, events: u64) {
+    wait_until("all is recorded", || {
+        home.json(["events", "stats", "--json"])["recorded"] == events
+    });
+}
+
+#[test]
+fn each_source_has_its_path_its_secret_and_its_part_of_the_ledger() {
+    let home = home();
+    let _service = home.serve();
+    let (paid, created) = (fixture(PAID), fixture(CREATED));
+    // A test event, sent to both accounts of Stripe: it counts at one of them.
+    home.output(["send", &paid]);
+    home.output(["send", &paid, "--source", "stripe-test"]);
+    home.output(["send", &created, "--source", "clerk-eu"]);
+    recorded(&home, 3);
+
+    let listed = |source: &str| {
+        let events = home.json(["events", "list", "--source", source, "--json"]);
+        let events = events.as_array().unwrap().iter();
+        let words = events.map(|event| format!("{} {}", event["state"], event["outcome"]));
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(listed("stripe"), [r#""ignored" "test_event""#]);
+    assert_eq!(listed("stripe-test"), [r#""applied" "payment_recorded""#]);
+    assert_eq!(listed("clerk-eu"), [r#""applied" "user_mirrored""#]);
+    assert_eq!(listed("clerk"), Vec::<String>::new());
+
+    let shown = home.output(["users", "show", ADA]);
+    assert!(shown.contains("source       clerk-eu\n"), "{shown}");
+    let shown = home.json(["users", "show", ADA, "--json"]);
+    assert_eq!(shown["user"]["source"], "clerk-eu");
+    assert_eq!(shown["entitlement"]["paid"], true);
+
+    let stats = home.output(["events", "stats"]);
+    let ignored: Vec<&str> = stats
+        .lines()
+        .skip_while(|line| !line.contains("IGNORED AS"))
+        .skip(1)
+        .take(1)
+        .flat_map(str::split_whitespace)
+        .collect();
+    assert_eq!(ignored, ["stripe", "test_event", "1"], "{stats}");
+    let stats = home.json(["events", "stats", "--json"]);
+    let expected = serde_json::json!([{"source": "stripe", "outcome": "test_event", "events": 1}]);
+    assert_eq!(stats["ignored"], expected);
+
+    let said = home.output(["doctor"]);
+    let file = home.path().join("hookmirror.toml").display().to_string();
+    for fact in [
+        "clerk (clerk) is at /webhooks/clerk, with 1 signing secret from the environment"
+            .to_owned(),
+        "stripe (stripe) is at /webhooks/stripe, for live events only, with 1 signing secret from \
+         the environment"
+            .to_owned(),
+        format!(
+            "stripe-test (stripe) is at /webhooks/stripe-test, for test events only, with 2 signing \
+             secrets from {file}, line 10"
+        ),
+        format!(
+            "clerk-eu (clerk) is at /webhooks/clerk-eu, with 1 signing secret from {file}, line 15"
+        ),
+        "1 test event reached the live source `stripe`".to_owned(),
+    ] {
+        assert!(said.contains(&fact), "no {fact:?} in {said}");
+    }
+}
+
+#[test]
+fn a_source_accepts_no_other_ones_secret() {
+    let home = home();
+    let _service = home.serve();
+    let (paid, created) = (fixture(PAID), fixture(CREATED));
+    let address = home.address;
+    for (file, signed_by, sent_to) in [
+        (&paid, "stripe", "stripe-test"),
+        (&paid, "stripe-test", "stripe"),
+        (&created, "clerk", "clerk-eu"),
+        (&created, "clerk-eu", "clerk"),
+    ] {
+        let url = format!("http://{address}/webhooks/{sent_to}");
+        let ran = home.run(["send", file, "--source", signed_by, "--url", &url]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.contains("signature_mismatch"), "{ran:?}");
+    }
+    assert_eq!(home.json(["events", "stats", "--json"])["accepted"], 0);
+    home.run(["send", &paid, "--source", "stripe-3"])
+        .failed_with(2, &["stripe-3", "clerk, stripe, stripe-test, clerk-eu"]);
+}
+
+#[test]
+fn what_is_wrong_with_the_list_keeps_the_service_from_starting() {
+    let home = home();
+    let wrong = FILE
+        .replacen("name = 'stripe-test'", "name = 'clerk-eu'", 1)
+        .replacen("whsec_stripeMARKERold", "whsec_stripeMARKERstripeMARKER", 1)
+        .replacen("livemode = true", "live_mode = true", 1);
+    let file = home.write("wrong.toml", &wrong).display().to_string();
+    let home = home.with("HOOKMIRROR_CONFIG", &file);
+    for command in ["run", "serve"] {
+        home.run([command]).failed_with(
+            2,
+            &[
+                "there are 3 problems",
+                "wrong.toml, line 4) is not a setting; did you mean `livemode`?",
+                "wrong.toml, line 13) is `clerk-eu`, which another source is named already",
+                "wrong.toml, line 10) holds a secret that the source `stripe` has as well",
+            ],
+        );
+    }
+}
