@@ -1,98 +1,23 @@
 //! A batch, in one transaction, whichever engine; a data error is traced to its event by splitting.
 //!
 //! What a batch comes to is computed in memory by the [`fold`](super::fold); an engine loads rows and
-//! writes rows ([`Tables`]). Where there are several writers, each finds out what it touches, keeps
-//! that for itself, and looks again: if there is more by now, it gives way and begins anew.
+//! writes rows ([`Tables`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use async_trait::async_trait;
-
-use super::facts::Stored;
 use super::fold::payments::PaymentFold;
-use super::fold::users::{KnownUser, Mirrored, UserFold};
-use super::fold::{Grouped, LedgerHead, group};
+use super::fold::users::{Mirrored, UserFold};
+use super::fold::{Grouped, group};
+use super::payments;
 use super::problem::{ApplyError, Problem};
-use super::related::{Selection, keys, of_users, related};
+use super::tables::Tables;
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
-use crate::model::entitlement::{self, Entitlement, Policy};
+use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::payment::{Fact, FactKind, SessionStatus, by_user};
+use crate::model::payment::{Fact, SessionStatus};
 use crate::model::retry;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
-
-/// Entitlements by user; `None` for a user who has no facts any more.
-pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
-
-/// The rows that a batch touches, read and written in the one transaction that this belongs to.
-#[async_trait]
-pub(super) trait Tables: Send {
-    /// Begins a part that can be undone. Parts do not nest.
-    async fn begin_part(&mut self) -> Result<(), ApplyError>;
-    /// Keeps what the part wrote.
-    async fn keep_part(&mut self) -> Result<(), ApplyError>;
-    /// Undoes what the part wrote, after an error too.
-    async fn undo_part(&mut self) -> Result<(), ApplyError>;
-
-    /// What the ledger knows of the events of a batch.
-    async fn ledger_heads(
-        &mut self,
-        batch: &[Planned],
-    ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError>;
-
-    /// Reads stored facts.
-    async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
-
-    /// Until the transaction ends, nobody else holds any of these keys. Answers whether somebody may
-    /// have held one of them since the transaction began.
-    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<bool, ApplyError>;
-
-    /// What the mirror knows of these users.
-    async fn known_users(
-        &mut self,
-        ids: &BTreeSet<&UserId>,
-    ) -> Result<HashMap<UserId, KnownUser>, ApplyError>;
-
-    /// Writes what the batch does to users. Answers what became of users whom another writer has
-    /// changed since they were read, where that differs from what the fold says.
-    async fn write_users(
-        &mut self,
-        fold: &UserFold<'_>,
-        now: Timestamp,
-    ) -> Result<BTreeMap<UserId, Outcome>, ApplyError>;
-
-    /// Writes facts of one kind, each with all that is known of it, ordered by id.
-    async fn write_facts(&mut self, kind: FactKind, rows: &[Stored]) -> Result<(), ApplyError>;
-
-    /// Writes the entitlements of the affected users; who has no facts any more has none.
-    async fn write_entitlements(
-        &mut self,
-        entitlements: &Entitlements<'_>,
-        now: Timestamp,
-    ) -> Result<(), ApplyError>;
-
-    /// Makes the metadata that follows from these entitlements the desired one. Then lets the outbox
-    /// follow the users: deleted ones need no metadata, and one who appears after Clerk did not know
-    /// it is worth another attempt.
-    async fn write_outbox(
-        &mut self,
-        entitlements: &Entitlements<'_>,
-        users: &UserFold<'_>,
-        now: Timestamp,
-    ) -> Result<(), ApplyError>;
-
-    /// Writes the row of each event, and an attempt where it did not simply succeed at once.
-    async fn write_ledger(
-        &mut self,
-        groups: &[Grouped<'_>],
-        outcomes: &[Outcome],
-        now: Timestamp,
-    ) -> Result<(), ApplyError>;
-
-    /// Marks the events about these subjects that waited for their user as applied.
-    async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
-}
 
 /// Applies a batch within one transaction, which the caller begins and commits. If an event cannot be
 /// applied, nothing of the attempt is kept and the batch is halved until the event is alone with its
@@ -181,7 +106,7 @@ async fn apply_part(
 
     let facts: Vec<&Fact> = groups.iter().filter_map(fact).collect();
     let users = UserChanges::of(&groups);
-    let payments = hold(tables, &facts, users.deleted()).await?;
+    let held = payments::hold(tables, &facts, users.deleted()).await?;
 
     let mut user_fold = UserFold::default();
     if !users.is_empty() {
@@ -190,90 +115,18 @@ async fn apply_part(
         let changed_since = tables.write_users(&user_fold, now).await?;
         users.correct(&changed_since, &mut outcomes);
     }
-    let entitlements = write_payments(tables, &payments, policy, now).await?;
+    let entitlements = payments::write(tables, &held, policy, now).await?;
     for (outcome, grouped) in outcomes.iter_mut().zip(&groups) {
         if let Some(fact) = fact(grouped) {
-            *outcome = recorded(&payments, fact);
+            *outcome = recorded(&held, fact);
         }
     }
     if !entitlements.is_empty() || !users.is_empty() {
         tables.write_outbox(&entitlements, &user_fold, now).await?;
     }
     tables.write_ledger(&groups, &outcomes, now).await?;
-    tables.release(&payments.released, now).await?;
+    tables.release(&held.released, now).await?;
     Ok(answers(batch, &groups, &outcomes))
-}
-
-/// Joins `incoming` facts with all that hangs together with them, with nobody else writing any of
-/// it, nor what follows from it, nor these `deleted` users.
-pub(super) async fn hold<'a>(
-    tables: &mut dyn Tables,
-    incoming: &[&Fact],
-    deleted: impl Iterator<Item = &'a UserId>,
-) -> Result<PaymentFold, ApplyError> {
-    let known = related(tables, incoming.iter().copied()).await?;
-    let fold = PaymentFold::new(&known, incoming.iter().copied());
-    let mut held = keys_of(&fold);
-    held.extend(deleted.map(key_of));
-    if held.is_empty() || !tables.hold(&held).await? || incoming.is_empty() {
-        return Ok(fold);
-    }
-    let known = related(tables, incoming.iter().copied()).await?;
-    let fold = PaymentFold::new(&known, incoming.iter().copied());
-    if held.is_superset(&keys_of(&fold)) {
-        Ok(fold)
-    } else {
-        Err(ApplyError::Outgrown)
-    }
-}
-
-fn keys_of(fold: &PaymentFold) -> BTreeSet<String> {
-    let mut keys = keys(fold.facts());
-    keys.extend(fold.affected.iter().map(key_of));
-    keys
-}
-
-pub(super) fn key_of(user: &UserId) -> String {
-    format!("user/{user}")
-}
-
-/// Writes the facts that changed and what follows from them for each user.
-pub(super) async fn write_payments<'f>(
-    tables: &mut dyn Tables,
-    fold: &'f PaymentFold,
-    policy: Policy,
-    now: Timestamp,
-) -> Result<Entitlements<'f>, ApplyError> {
-    for (kind, rows) in fold.rows() {
-        tables.write_facts(kind, &rows).await?;
-    }
-    entitle(tables, &fold.affected, policy, now).await
-}
-
-/// Derives the entitlement of each of these users anew, from all that is stored.
-pub(super) async fn entitle<'u>(
-    tables: &mut dyn Tables,
-    users: &'u BTreeSet<UserId>,
-    policy: Policy,
-    now: Timestamp,
-) -> Result<Entitlements<'u>, ApplyError> {
-    if users.is_empty() {
-        return Ok(Entitlements::new());
-    }
-    let stored = of_users(tables, users).await?;
-    let facts = by_user(&stored.facts, &stored.owners);
-    let entitlements = users
-        .iter()
-        .map(|user| {
-            let facts = facts.get(user);
-            (
-                user,
-                facts.and_then(|facts| entitlement::decide(facts, policy)),
-            )
-        })
-        .collect();
-    tables.write_entitlements(&entitlements, now).await?;
-    Ok(entitlements)
 }
 
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::apply::{Tables, entitle, hold, key_of, write_payments};
-use super::facts::Stored;
+use super::facts::{Selection, Stored};
 use super::fold::users::UserFold;
+use super::payments::{self, entitle, hold, key_of};
 use super::problem::ApplyError;
-use super::related::Selection;
+use super::tables::Tables;
 use crate::model::entitlement::Policy;
 use crate::model::payment::{Attribution, Fact, FactKind, NamedUser, Ownership};
 use crate::model::time::Timestamp;
@@ -73,7 +73,7 @@ pub(super) async fn attribute(
     if owner.as_ref() != from {
         return Ok(Attribution::OwnedBy(owner));
     }
-    let entitlements = write_payments(tables, &fold, policy, now).await?;
+    let entitlements = payments::write(tables, &fold, policy, now).await?;
     let users = UserFold::default();
     tables.write_outbox(&entitlements, &users, now).await?;
     tables.release(&fold.released, now).await?;

@@ -2,6 +2,8 @@
 //!
 //! An engine moves [`Cell`]s and reads [`Columns`]; what they mean is written here once.
 
+use std::collections::BTreeSet;
+
 use super::StoreError;
 use crate::model::payment::{
     Charge, CheckoutSession, Customer, Dispute, DisputeStatus, Fact, FactKind, Invoice,
@@ -16,6 +18,26 @@ use crate::model::user::UserId;
 pub(super) struct Stored {
     pub(super) fact: Fact,
     pub(super) owner: Option<UserId>,
+}
+
+/// Rows of one kind in which one of these columns has one of these values.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) kind: FactKind,
+    pub(super) any_of: Vec<(&'static str, Vec<String>)>,
+}
+
+impl Selection {
+    /// Columns without values select nothing.
+    pub(super) fn of(kind: FactKind, any_of: &[(&'static str, &BTreeSet<String>)]) -> Self {
+        let any_of = any_of.iter().filter(|(_, values)| !values.is_empty());
+        Self {
+            kind,
+            any_of: any_of
+                .map(|(column, values)| (*column, values.iter().cloned().collect()))
+                .collect(),
+        }
+    }
 }
 
 /// The value of one column of one row.

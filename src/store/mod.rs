@@ -29,10 +29,12 @@ mod attribute;
 mod facts;
 mod fold;
 mod migrate;
+mod payments;
 pub mod postgres;
 mod problem;
 mod related;
 pub mod sqlite;
+mod tables;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]

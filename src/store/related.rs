@@ -6,30 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::apply::Tables;
+use super::facts::Selection;
 use super::fold::payments::Attributed;
 use super::problem::ApplyError;
+use super::tables::Tables;
 use crate::model::payment::{Fact, FactKind, Facts};
 use crate::model::user::UserId;
-
-/// Rows of one kind in which one of these columns has one of these values.
-#[derive(Debug)]
-pub(super) struct Selection {
-    pub(super) kind: FactKind,
-    pub(super) any_of: Vec<(&'static str, Vec<String>)>,
-}
-
-impl Selection {
-    fn of(kind: FactKind, any_of: &[(&'static str, &BTreeSet<String>)]) -> Self {
-        let any_of = any_of.iter().filter(|(_, values)| !values.is_empty());
-        Self {
-            kind,
-            any_of: any_of
-                .map(|(column, values)| (*column, values.iter().cloned().collect()))
-                .collect(),
-        }
-    }
-}
 
 /// What facts name. By these names they hang together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

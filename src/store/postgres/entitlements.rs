@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::super::apply::Entitlements;
+use super::super::tables::Entitlements;
 use super::rows::{column, stored};
 use crate::model::entitlement::{Entitlement, Rule};
 use crate::model::time::Timestamp;

@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::super::facts::{Cell, Columns, Stored, cells, read, table};
+use super::super::facts::{Cell, Columns, Selection, Stored, cells, read, table};
 use super::super::problem::ApplyError;
-use super::super::related::Selection;
 use super::StoreError;
 use super::rows::{Reader, stored};
 use crate::model::payment::FactKind;

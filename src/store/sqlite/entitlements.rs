@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::super::apply::Entitlements;
+use super::super::tables::Entitlements;
 use crate::model::entitlement::Rule;
 use crate::model::time::Timestamp;
 

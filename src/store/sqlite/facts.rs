@@ -2,9 +2,8 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::super::facts::{Cell, Columns, Stored, cells, read, table};
+use super::super::facts::{Cell, Columns, Selection, Stored, cells, read, table};
 use super::super::problem::ApplyError;
-use super::super::related::Selection;
 use super::StoreError;
 use super::rows::{Reader, json_list};
 use crate::model::payment::FactKind;

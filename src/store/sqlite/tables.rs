@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::super::apply::{Entitlements, Tables, apply};
-use super::super::facts::Stored;
+use super::super::apply::apply;
+use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
-use super::super::related::Selection;
+use super::super::tables::{Entitlements, Tables};
 use super::{SqliteStore, StoreError, entitlements, facts, ledger, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;

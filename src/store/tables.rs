@@ -1,0 +1,88 @@
+//! What an engine has to be able to do for [`apply`](super::apply): rows in, rows out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use async_trait::async_trait;
+
+use super::facts::{Selection, Stored};
+use super::fold::users::{KnownUser, UserFold};
+use super::fold::{Grouped, LedgerHead};
+use super::problem::ApplyError;
+use crate::model::changes::{Outcome, Planned};
+use crate::model::entitlement::Entitlement;
+use crate::model::event::EventKey;
+use crate::model::payment::FactKind;
+use crate::model::time::Timestamp;
+use crate::model::user::UserId;
+
+/// Entitlements by user; `None` for a user who has no facts any more.
+pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
+
+/// The rows that a batch touches, read and written in the one transaction that this belongs to.
+#[async_trait]
+pub(super) trait Tables: Send {
+    /// Begins a part that can be undone. Parts do not nest.
+    async fn begin_part(&mut self) -> Result<(), ApplyError>;
+    /// Keeps what the part wrote.
+    async fn keep_part(&mut self) -> Result<(), ApplyError>;
+    /// Undoes what the part wrote, after an error too.
+    async fn undo_part(&mut self) -> Result<(), ApplyError>;
+
+    /// What the ledger knows of the events of a batch.
+    async fn ledger_heads(
+        &mut self,
+        batch: &[Planned],
+    ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError>;
+
+    /// Reads stored facts.
+    async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
+
+    /// Until the transaction ends, nobody else holds any of these keys. Answers whether somebody may
+    /// have held one of them since the transaction began.
+    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<bool, ApplyError>;
+
+    /// What the mirror knows of these users.
+    async fn known_users(
+        &mut self,
+        ids: &BTreeSet<&UserId>,
+    ) -> Result<HashMap<UserId, KnownUser>, ApplyError>;
+
+    /// Writes what the batch does to users. Answers what became of users whom another writer has
+    /// changed since they were read, where that differs from what the fold says.
+    async fn write_users(
+        &mut self,
+        fold: &UserFold<'_>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<UserId, Outcome>, ApplyError>;
+
+    /// Writes facts of one kind, each with all that is known of it, ordered by id.
+    async fn write_facts(&mut self, kind: FactKind, rows: &[Stored]) -> Result<(), ApplyError>;
+
+    /// Writes the entitlements of the affected users; who has no facts any more has none.
+    async fn write_entitlements(
+        &mut self,
+        entitlements: &Entitlements<'_>,
+        now: Timestamp,
+    ) -> Result<(), ApplyError>;
+
+    /// Makes the metadata that follows from these entitlements the desired one. Then lets the outbox
+    /// follow the users: deleted ones need no metadata, and one who appears after Clerk did not know
+    /// it is worth another attempt.
+    async fn write_outbox(
+        &mut self,
+        entitlements: &Entitlements<'_>,
+        users: &UserFold<'_>,
+        now: Timestamp,
+    ) -> Result<(), ApplyError>;
+
+    /// Writes the row of each event, and an attempt where it did not simply succeed at once.
+    async fn write_ledger(
+        &mut self,
+        groups: &[Grouped<'_>],
+        outcomes: &[Outcome],
+        now: Timestamp,
+    ) -> Result<(), ApplyError>;
+
+    /// Marks the events about these subjects that waited for their user as applied.
+    async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
+}
