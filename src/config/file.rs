@@ -10,10 +10,11 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::FLAGS;
 use super::entry::{self, Entry, Place, SOURCE};
 use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem};
-use super::setting::{CONFIG, FLAGS, is_setting, likely, suggestion_for};
+use super::setting::{CONFIG, is_setting, likely, suggestion_for};
 
 /// No settings file is nearly as long; a device or a database named by mistake is.
 const MAX_BYTES: u64 = 1024 * 1024;

@@ -85,6 +85,9 @@ pub const SETTINGS: &[Setting] = &[
     logging::LOG_FORMAT,
 ];
 
+/// Settings that are true or false. In the file they may be written without quotes.
+const FLAGS: [&str; 1] = [sources::STRIPE_LIVEMODE.name];
+
 /// Every setting, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -149,6 +152,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigProblems> {
         let mut reader = Reader::open(environment);
+        sources::describe_built_in(&mut reader);
         let mut config = Self {
             database: DatabaseUrl::read(&mut reader),
             data_dir: data_dir::read(&mut reader),

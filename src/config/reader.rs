@@ -11,7 +11,6 @@ use super::file::{self, SettingsFile};
 use super::layer::{Layer, Written};
 use super::problems::{Fault, Origin, Problem, quoted};
 use super::setting::{CONFIG, Number, PREFIX, Setting, is_setting, suggestion_for};
-use super::sources::settings_of;
 
 /// Variables that Kubernetes gives every container when a service is named `hookmirror`.
 const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
@@ -77,28 +76,32 @@ impl Reader {
             None => SettingsFile::default(),
         };
         settings.retain(|_, written| !written.text.is_empty());
-        let mut of_sources = Layer::new();
-        for (setting, written) in settings_of(&sources) {
-            let key = written.named.unwrap_or(setting.name);
-            let origin = Some(written.origin.clone());
-            if let Some((name, _)) = find(&variables, setting) {
-                let what = format!("has no effect: {name} is set in the environment");
-                let fault = Fault::new("overridden", what, "remove one of the two");
-                warnings.push(fault.of(key, origin));
-            } else if let Some((name, above)) = find(&settings, setting) {
-                let what = format!("is written as {name} as well ({})", above.origin);
-                let fault = Fault::new("conflicting_names", what, "remove one of the two");
-                problems.push(fault.of(key, origin));
-            } else {
-                of_sources.insert(setting.name.to_owned(), written);
-            }
-        }
         Self {
-            layers: [variables, settings, of_sources],
+            layers: [variables, settings, Layer::new()],
             sources,
             no_color,
             problems,
             warnings,
+        }
+    }
+
+    /// Takes in what the file says elsewhere than under the settings' own names: weaker than both.
+    pub(super) fn add_weakest(&mut self, said: Vec<(&'static Setting, Written)>) {
+        for (setting, written) in said {
+            let key = written.named.unwrap_or(setting.name);
+            let origin = Some(written.origin.clone());
+            let [variables, settings, weakest] = &mut self.layers;
+            if let Some((name, _)) = find(variables, setting) {
+                let what = format!("has no effect: {name} is set in the environment");
+                let fault = Fault::new("overridden", what, "remove one of the two");
+                self.warnings.push(fault.of(key, origin));
+            } else if let Some((name, above)) = find(settings, setting) {
+                let what = format!("is written as {name} as well ({})", above.origin);
+                let fault = Fault::new("conflicting_names", what, "remove one of the two");
+                self.problems.push(fault.of(key, origin));
+            } else {
+                weakest.insert(setting.name.to_owned(), written);
+            }
         }
     }
 

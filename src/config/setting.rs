@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::SETTINGS;
-use super::sources::STRIPE_LIVEMODE;
 
 /// The prefix of the names that are ours alone.
 pub(super) const PREFIX: &str = "HOOKMIRROR_";
@@ -44,9 +43,6 @@ pub(super) const CONFIG: Setting = Setting {
 pub(super) fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.is_named(name))
 }
-
-/// Settings that are true or false. In the file they may be written without quotes.
-pub(super) const FLAGS: [&str; 1] = [STRIPE_LIVEMODE.name];
 
 /// What holds when a setting is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

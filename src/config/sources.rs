@@ -76,8 +76,14 @@ fn provider_named(name: &str) -> Option<Provider> {
     all.find(|provider| provider.as_str() == name)
 }
 
+/// Lets the file's entries for `clerk` and `stripe` be settings like others.
+pub(super) fn describe_built_in(reader: &mut Reader) {
+    let said = settings_of(&reader.sources());
+    reader.add_weakest(said);
+}
+
 /// The settings that the file's entries for `clerk` and `stripe` amount to.
-pub(super) fn settings_of(entries: &[Entry]) -> Vec<(&'static Setting, Written)> {
+fn settings_of(entries: &[Entry]) -> Vec<(&'static Setting, Written)> {
     let text = |written: &'_ Option<Written>| written.as_ref().map(|written| written.text.clone());
     let of_provider = |provider: Provider| {
         let name = Some(provider.as_str());
