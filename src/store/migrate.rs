@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 5] = [
+const SQLITE: [(i64, &str, &str); 6] = [
     (
         1,
         "users",
@@ -35,9 +35,14 @@ const SQLITE: [(i64, &str, &str); 5] = [
         "retries",
         include_str!("../../migrations/sqlite/0005_retries.sql"),
     ),
+    (
+        6,
+        "operators",
+        include_str!("../../migrations/sqlite/0006_operators.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 5] = [
+const POSTGRES: [(i64, &str, &str); 6] = [
     (
         1,
         "users",
@@ -62,6 +67,11 @@ const POSTGRES: [(i64, &str, &str); 5] = [
         5,
         "retries",
         include_str!("../../migrations/postgres/0005_retries.sql"),
+    ),
+    (
+        6,
+        "operators",
+        include_str!("../../migrations/postgres/0006_operators.sql"),
     ),
 ];
 

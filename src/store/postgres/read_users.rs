@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use super::super::problem::unavailable;
 use super::payments::read_session;
 use super::rows::Reader;
-use super::{PostgresStore, StoreError, outbox};
+use super::{PostgresStore, StoreError, read_outbox};
 use crate::model::entitlement::Entitlement;
 use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
 use crate::model::payment::{PaymentStatus, SessionStatus};
@@ -56,7 +56,7 @@ pub(super) async fn find(
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,
-        outbox: outbox::of_user(&mut snapshot, id).await?,
+        outbox: read_outbox::of_user(&mut snapshot, id).await?,
     };
     let known = report.deleted_at.is_some()
         || report.user.is_some()

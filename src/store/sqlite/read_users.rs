@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use super::super::problem::unavailable;
 use super::payments::read_session;
 use super::rows::Reader;
-use super::{StoreError, outbox};
+use super::{StoreError, read_outbox};
 use crate::model::entitlement::Entitlement;
 use crate::model::ledger::{CheckoutSummary, MirroredUser, UserReport};
 use crate::model::payment::{PaymentStatus, SessionStatus};
@@ -55,7 +55,7 @@ pub(super) async fn find(
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,
-        outbox: outbox::of_user(readers, id).await?,
+        outbox: read_outbox::of_user(readers, id).await?,
     };
     let known = report.deleted_at.is_some()
         || report.user.is_some()
