@@ -16,6 +16,7 @@ mod doctor;
 mod engines;
 mod events;
 mod migrate;
+mod outbox;
 mod output;
 mod roles;
 mod send;
@@ -61,6 +62,9 @@ enum Command {
     /// Look at events: what was received and what became of it
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Look after the metadata for Clerk: what is not delivered, and why
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -147,6 +151,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
+        Command::Outbox(command) => outbox::outbox(command).await,
         Command::Users(command) => users::users(command).await,
     }
 }

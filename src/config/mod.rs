@@ -74,6 +74,8 @@ pub const SETTINGS: &[Setting] = &[
     sources::STRIPE_LIVEMODE,
     clerk::SECRET_KEY,
     clerk::API_URL,
+    clerk::WRITES,
+    clerk::WRITES_PER_USER.setting,
     ingress::MAX_BODY_BYTES.setting,
     ingress::MAX_BUFFERED_BYTES.setting,
     ingress::MAX_CONNECTIONS.setting,
@@ -108,6 +110,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How long work in flight may take to finish once shutdown has begun.
     pub shutdown_deadline: Duration,
+    /// The login name of whoever runs this, as the environment tells it.
+    pub login: Option<String>,
     /// What was written and has no effect.
     pub warnings: Vec<Problem>,
 }
@@ -162,6 +166,7 @@ impl Config {
             clerk: ClerkSettings::read(&mut reader),
             log: LogSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
+            login: reader.login.take(),
             warnings: Vec::new(),
         };
         sources::connect(&mut reader, &mut config.sources, &config.clerk);

@@ -18,6 +18,9 @@ const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
 /// Settings of the contract that later versions will have.
 const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
 
+/// Where a login name may be, the best first: `sudo` tells who is behind `root`.
+const LOGIN: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
+
 /// Hands out values by setting and collects what is wrong with them. A value that cannot be used is
 /// reported and its default goes on in its place, so that one pass finds everything.
 pub(super) struct Reader {
@@ -27,6 +30,8 @@ pub(super) struct Reader {
     sources: Vec<Entry>,
     /// Whether `NO_COLOR` asks for none. Not a setting of ours: it speaks to all programs.
     pub(super) no_color: bool,
+    /// Who runs this, from the first of [`LOGIN`] that is set. Not a setting of ours either.
+    pub(super) login: Option<String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -38,6 +43,7 @@ impl Reader {
         let mut warnings = Vec::new();
         let mut variables = Layer::new();
         let mut no_color = false;
+        let mut logins = [const { None }; LOGIN.len()];
         for (name, value) in environment {
             // A name that is not text is none of ours.
             let Ok(name) = name.into_string() else {
@@ -45,6 +51,9 @@ impl Reader {
             };
             if name == "NO_COLOR" {
                 no_color = !value.is_empty();
+            }
+            if let Some(place) = LOGIN.iter().position(|login| *login == name) {
+                logins[place] = value.to_str().map(str::to_owned);
             }
             let origin = Origin::Environment;
             if !is_setting(&name) {
@@ -80,6 +89,7 @@ impl Reader {
             layers: [variables, settings, Layer::new()],
             sources,
             no_color,
+            login: logins.into_iter().flatten().find(|login| !login.is_empty()),
             problems,
             warnings,
         }

@@ -1,4 +1,5 @@
-//! What an operator can look at: computed here once, for every command that shows it.
+//! What an operator can look at and do: written here once, for everything that offers it.
 
 pub mod account;
 pub mod checkup;
+pub mod outbox;
