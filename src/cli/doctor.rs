@@ -76,20 +76,43 @@ fn of_settings(problems: &ConfigProblems) -> Vec<Finding> {
     wrong.chain(warnings).collect()
 }
 
+/// Where metadata can be sent.
+fn clerk(config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "clerk";
+    let instances = config.clerk_instances();
+    if !config.has_clerk_key(None) {
+        return vec![Finding::warning(
+            CHECK,
+            "no key for Clerk's API, so metadata waits in the outbox: set CLERK_SECRET_KEY",
+        )];
+    }
+    if instances.len() == 1 {
+        return vec![Finding::ok(
+            CHECK,
+            "there is a key for Clerk's API (not tried)",
+        )];
+    }
+    let findings = instances.into_iter().map(|(instance, clerk)| {
+        if clerk.secret_key.is_some() {
+            let message = format!("{instance}: there is a key for Clerk's API (not tried)");
+            return Finding::ok(CHECK, message);
+        }
+        let message = format!(
+            "{instance}: no key for Clerk's API, so metadata of its users waits in the outbox: set \
+             its secret key"
+        );
+        Finding::warning(CHECK, message)
+    });
+    findings.collect()
+}
+
 async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "every value can be used")];
     for warning in &config.warnings {
         findings.push(Finding::warning("settings", warning.to_string()));
     }
     findings.extend(config.sources.iter().map(source));
-    findings.push(if config.clerk.secret_key.is_some() {
-        Finding::ok("clerk", "there is a key for Clerk's API (not tried)")
-    } else {
-        Finding::warning(
-            "clerk",
-            "no key for Clerk's API, so metadata waits in the outbox: set CLERK_SECRET_KEY",
-        )
-    });
+    findings.extend(clerk(config));
     if config.keeps_events_on_disk() {
         findings.push(data_dir(&config.data_dir));
     }
@@ -294,7 +317,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         Ok(account) => findings.extend(checkup::events(&account)),
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
-    let has_key = config.clerk.secret_key.is_some();
+    let has_key = config.has_clerk_key(None);
     findings.extend(checkup::outbox(&*store, has_key, now).await);
     findings
 }

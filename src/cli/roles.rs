@@ -13,6 +13,7 @@ use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
 use crate::config::{Config, SETTINGS, Setting, with_writable_data_dir};
 use crate::ingress::Limits;
+use crate::model::outbox::Recipients;
 use crate::model::source::Sources;
 use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
@@ -82,9 +83,11 @@ impl Roles {
     /// Whether these roles can be had with these settings. The embedded queue belongs to one process:
     /// what one half of the work would put there, the other half could not take.
     fn check(self, config: &Config) -> Result<(), CommandError> {
-        if self.dispatch && !self.work && config.clerk.secret_key.is_none() {
+        if self.dispatch && !self.work && !config.has_clerk_key(None) {
             return Err(CommandError::Usage(
-                "`dispatch` delivers to Clerk and nothing else: set CLERK_SECRET_KEY".to_owned(),
+                "`dispatch` delivers to Clerk and nothing else: set CLERK_SECRET_KEY, or `secret_key` \
+                 of a [[source]]"
+                    .to_owned(),
             ));
         }
         let has_both_ends = self.serve && self.work;
@@ -170,7 +173,11 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         database,
         ingress,
         work: roles.work.then_some(sources),
-        dispatch: if roles.dispatch { clerk(config)? } else { None },
+        dispatch: if roles.dispatch {
+            dispatches(config)?
+        } else {
+            Vec::new()
+        },
         clock: Arc::new(SystemClock),
         seed,
     })
@@ -225,8 +232,17 @@ fn warn(config: &Config, roles: Roles) {
             );
         }
     }
-    if roles.dispatch && config.clerk.secret_key.is_none() {
+    if roles.dispatch && !config.has_clerk_key(None) {
         tracing::warn!("no CLERK_SECRET_KEY: metadata for Clerk waits in the outbox");
+    } else if roles.dispatch {
+        for (instance, clerk) in config.clerk_instances() {
+            if clerk.secret_key.is_none() {
+                tracing::warn!(
+                    %instance,
+                    "no secret key for {instance}: metadata of its users waits in the outbox"
+                );
+            }
+        }
     }
 }
 
@@ -277,18 +293,33 @@ fn affordable_connections(wanted: usize) -> usize {
         .clamp(1, wanted)
 }
 
-fn clerk(config: &Config) -> anyhow::Result<Option<Dispatch>> {
-    let settings = &config.clerk;
-    let Some(key) = &settings.secret_key else {
-        return Ok(None);
-    };
-    let api = HttpClerkApi::new(&settings.api_url, key.clone())
-        .context("cannot make a client for Clerk's API")?;
-    Ok(Some(Dispatch {
-        clerk: Arc::new(api),
-        limits: WriteLimits {
-            per_instance: settings.writes_per_window,
-            per_user: settings.writes_per_user,
-        },
-    }))
+/// One dispatcher for each Clerk instance that can be written to. The first takes users who are not
+/// mirrored yet.
+fn dispatches(config: &Config) -> anyhow::Result<Vec<Dispatch>> {
+    let instances = config.clerk_instances();
+    let is_only_one = instances.len() == 1;
+    let mut dispatches = Vec::new();
+    for (instance, clerk) in instances {
+        let Some(key) = &clerk.secret_key else {
+            continue;
+        };
+        let api = HttpClerkApi::new(&clerk.api_url, key.clone())
+            .with_context(|| format!("cannot make a client for the Clerk API of {instance}"))?;
+        dispatches.push(Dispatch {
+            recipients: if is_only_one {
+                Recipients::All
+            } else {
+                Recipients::Of {
+                    instance: instance.clone(),
+                    strangers: dispatches.is_empty(),
+                }
+            },
+            clerk: Arc::new(api),
+            limits: WriteLimits {
+                per_instance: clerk.writes_per_window,
+                per_user: clerk.writes_per_user,
+            },
+        });
+    }
+    Ok(dispatches)
 }

@@ -21,6 +21,7 @@ use crate::clerk_api::ClerkApi;
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::ingress::{self, IngressState, Limits};
+use crate::model::outbox::Recipients;
 use crate::model::source::Sources;
 use crate::outbox::{Dispatcher, WriteLimits};
 use crate::provider::Verifier;
@@ -45,8 +46,8 @@ pub(super) struct Parts {
     pub(super) ingress: Option<Ingress>,
     /// From the queue to the database: worker, dead letters, scheduler.
     pub(super) work: Option<Sources>,
-    /// From the database to Clerk.
-    pub(super) dispatch: Option<Dispatch>,
+    /// From the database to Clerk, instance by instance.
+    pub(super) dispatch: Vec<Dispatch>,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
     /// Decides jitter.
@@ -55,6 +56,8 @@ pub(super) struct Parts {
 
 /// A Clerk instance to deliver to.
 pub(super) struct Dispatch {
+    /// Whose metadata it holds.
+    pub(super) recipients: Recipients,
     /// Its Backend API.
     pub(super) clerk: Arc<dyn ClerkApi>,
     /// How much it may be sent.
@@ -107,7 +110,7 @@ impl System {
             seed: parts.seed,
         };
         let schema = system.prepare_schema(backoff).await?;
-        let outbox_bell = Arc::new(Notify::new());
+        let bells: Vec<Arc<Notify>> = parts.dispatch.iter().map(|_| Arc::default()).collect();
 
         if let (Some(sources), Some(queue), Some(database)) =
             (parts.work, &system.queue, &system.database)
@@ -126,7 +129,7 @@ impl System {
                 store: database.store(),
                 sources,
                 clock: Arc::clone(&parts.clock),
-                outbox_bell: Arc::clone(&outbox_bell),
+                outbox_bells: bells.clone(),
                 patience,
             };
             let drain = DeadLetterDrain {
@@ -146,12 +149,19 @@ impl System {
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
             system.start_worker("scheduler", &schema, scheduler.run(stop));
         }
-        if let (Some(dispatch), Some(database)) = (parts.dispatch, &system.database) {
-            let Dispatch { clerk, limits } = dispatch;
-            let clock = Arc::clone(&parts.clock);
-            let dispatcher = Dispatcher::new(database.store(), clerk, clock, backoff, limits);
-            let run = dispatcher.run(outbox_bell, system.stop_work.clone());
-            system.start_worker("dispatcher", &schema, run);
+        if let Some(store) = system.database.as_ref().map(Database::store) {
+            for (dispatch, bell) in parts.dispatch.into_iter().zip(bells) {
+                let Dispatch {
+                    recipients,
+                    clerk,
+                    limits,
+                } = dispatch;
+                let clock = Arc::clone(&parts.clock);
+                let dispatcher = Dispatcher::new(Arc::clone(&store), clerk, clock, backoff, limits)
+                    .serving(recipients);
+                let run = dispatcher.run(bell, system.stop_work.clone());
+                system.start_worker("dispatcher", &schema, run);
+            }
         }
         if let Some(front) = parts.ingress {
             system.open_the_door(front, parts.clock).await?;

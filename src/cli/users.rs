@@ -39,10 +39,11 @@ pub(super) async fn users(command: UsersCommand) -> Result<Ended, CommandError> 
                  by Clerk's id, `user_…`, and by nothing else)"
         )
     })?;
+    let instance = report.user.as_ref().and_then(|user| user.source.as_ref());
     if args.json {
         say_json(&report)?;
     } else {
-        say(&describe(&report, config.clerk.secret_key.is_some()));
+        say(&describe(&report, config.has_clerk_key(instance)));
     }
     Ok(Ended::Done)
 }

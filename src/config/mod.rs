@@ -46,6 +46,7 @@ pub use service_url::ServiceUrl;
 pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
 
+use crate::model::source::SourceName;
 use reader::Reader;
 use setting::Number;
 
@@ -122,6 +123,32 @@ impl Config {
         self.broker
             .as_ref()
             .is_none_or(|broker| broker.spool_max_bytes > 0)
+    }
+
+    /// The Clerk instances in use, each by its source: those that push to us or can be written to.
+    pub fn clerk_instances(&self) -> Vec<(&SourceName, &ClerkSettings)> {
+        let instance = |source: &'_ SourceSettings| -> bool {
+            let key = source
+                .clerk
+                .as_ref()
+                .and_then(|clerk| clerk.secret_key.as_ref());
+            !source.secrets.is_empty() || key.is_some()
+        };
+        let in_use = self.sources.iter().filter(|source| instance(source));
+        in_use
+            .filter_map(|source| Some((&source.source.name, source.clerk.as_ref()?)))
+            .collect()
+    }
+
+    /// Whether there is a key to the Clerk instance of users who came from this source; of users who
+    /// are not mirrored, whether there is one at all.
+    pub fn has_clerk_key(&self, source: Option<&SourceName>) -> bool {
+        let instances = self.clerk_instances();
+        let several = instances.len() > 1;
+        instances.iter().any(|(name, clerk)| {
+            let is_theirs = !several || source.is_none_or(|source| source == *name);
+            is_theirs && clerk.secret_key.is_some()
+        })
     }
 
     /// Reads the settings of this process.

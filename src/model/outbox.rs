@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::source::SourceName;
 use super::time::Timestamp;
 use super::user::{Revision, UserId};
 
@@ -59,6 +60,44 @@ impl fmt::Display for DeliveryState {
 impl Serialize for DeliveryState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Whose metadata a dispatcher delivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Recipients {
+    /// Everyone's: there is one Clerk instance.
+    #[default]
+    All,
+    /// That of the users of one Clerk instance among several.
+    Of {
+        /// The source under which its users are mirrored.
+        instance: SourceName,
+        /// Users too who are not mirrored yet, or were before their instance was recorded. One
+        /// instance should take them: if it does not know such a user, the entry rests until the user
+        /// is mirrored.
+        strangers: bool,
+    },
+}
+
+impl Recipients {
+    /// The instance, if it is one among several.
+    pub fn instance(&self) -> Option<&SourceName> {
+        match self {
+            Self::All => None,
+            Self::Of { instance, .. } => Some(instance),
+        }
+    }
+
+    /// The instance that users count to of whom none is known.
+    pub fn of_strangers(&self) -> Option<&SourceName> {
+        match self {
+            Self::Of {
+                instance,
+                strangers: true,
+            } => Some(instance),
+            Self::All | Self::Of { .. } => None,
+        }
     }
 }
 

@@ -29,7 +29,8 @@ use crate::backoff::Backoff;
 use crate::clerk_api::{ClerkApi, ClerkApiError, Disposition};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
-use crate::model::outbox::{DeliveryOutcome, OutboxLease};
+use crate::model::outbox::{DeliveryOutcome, OutboxLease, Recipients};
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -54,6 +55,7 @@ const TIME_TO_CALL: Duration = Duration::from_secs(20);
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clerk: Arc<dyn ClerkApi>,
+    recipients: Recipients,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
     gate: Mutex<Gate>,
@@ -93,6 +95,7 @@ impl Dispatcher {
         Self {
             store,
             clerk,
+            recipients: Recipients::All,
             clock,
             backoff,
             gate: Mutex::new(Gate::new(limits, backoff)),
@@ -100,9 +103,20 @@ impl Dispatcher {
         }
     }
 
+    /// The same, for the users of one Clerk instance among several.
+    #[must_use]
+    pub fn serving(self, recipients: Recipients) -> Self {
+        Self { recipients, ..self }
+    }
+
     /// What it can tell about itself, also while it runs.
     pub fn stats(&self) -> Arc<DeliveryStats> {
         Arc::clone(&self.stats)
+    }
+
+    /// For the log, where there are several.
+    fn instance(&self) -> Option<&str> {
+        self.recipients.instance().map(SourceName::as_str)
     }
 
     /// Delivers until `stop`; then it finishes the calls under way and begins no other. `bell` tells
@@ -166,7 +180,10 @@ impl Dispatcher {
         if wanted == 0 {
             return Ok(leased);
         }
-        let due = self.store.lease_outbox(wanted, now, until).await?;
+        let due = self
+            .store
+            .lease_outbox(&self.recipients, wanted, now, until)
+            .await?;
         leased.number = due.len();
         leased.more = due.len() >= wanted as usize;
         let mut put_off = Vec::new();
@@ -232,6 +249,7 @@ impl Dispatcher {
             if let Some(since) = self.gate().confirmed(term) {
                 self.stats.key_accepted();
                 tracing::info!(
+                    instance = self.instance(),
                     refused_since = %since,
                     "Clerk accepts CLERK_SECRET_KEY again: delivery goes on"
                 );
@@ -245,6 +263,7 @@ impl Dispatcher {
             if is_news {
                 self.stats.key_refused(now);
                 tracing::error!(
+                    instance = self.instance(),
                     error = %ErrorChain(error),
                     "Clerk does not accept CLERK_SECRET_KEY: nothing is lost, metadata waits in the \
                      outbox and is sent as soon as a key is accepted"
@@ -258,7 +277,10 @@ impl Dispatcher {
             Disposition::Throttled(asked) => {
                 let (again_at, is_news) = self.gate().throttled(asked, now);
                 if is_news {
-                    tracing::warn!(%error, until = %again_at, "Clerk throttles; sending pauses");
+                    tracing::warn!(
+                        instance = self.instance(), %error, until = %again_at,
+                        "Clerk throttles; sending pauses"
+                    );
                 }
                 return again_at;
             }

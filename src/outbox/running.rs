@@ -97,7 +97,11 @@ async fn next_wait(dispatcher: &Dispatcher, calls: &Calls, more: bool) -> Wait {
     if more {
         return Wait::Pause(dispatcher.gate().pause(now).unwrap_or_default());
     }
-    let due = dispatcher.store.next_outbox_due().await.unwrap_or_default();
+    let due = dispatcher
+        .store
+        .next_outbox_due(&dispatcher.recipients)
+        .await
+        .unwrap_or_default();
     Wait::Idle(due.map_or(IDLE, |due| due.since(now).min(IDLE)))
 }
 

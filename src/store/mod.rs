@@ -21,7 +21,7 @@ use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, 
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, DeliveryState, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter,
-    OutboxLease, OutboxRecord,
+    OutboxLease, OutboxRecord, Recipients,
 };
 use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
@@ -102,10 +102,11 @@ pub trait Store: Debug + Send + Sync {
     /// When the next attempt at an event falls due, leases included; `None` if none is planned.
     async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Leases up to `limit` entries that are due at `now`, until `until`. A leased entry counts as
+    /// Leases up to `limit` entries of these users that are due at `now`, until `until`. A leased entry counts as
     /// of unknown state at Clerk until it is settled.
     async fn lease_outbox(
         &self,
+        of: &Recipients,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
@@ -122,7 +123,7 @@ pub trait Store: Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// When the next entry of the outbox falls due, leases included; `None` if nothing waits.
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    async fn next_outbox_due(&self, of: &Recipients) -> Result<Option<Timestamp>, StoreError>;
 
     /// Entries of the outbox that match, the longest desired first, `limit` at most.
     async fn list_outbox(

@@ -45,7 +45,7 @@ pub struct Worker {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Rung after payments were recorded: the outbox may have something to send.
-    pub outbox_bell: Arc<Notify>,
+    pub outbox_bells: Vec<Arc<Notify>>,
     /// How long to wait for an engine that is away.
     pub patience: Patience,
 }
@@ -168,7 +168,7 @@ impl Worker {
             )
         };
         if applied.iter().any(written) {
-            self.outbox_bell.notify_one();
+            self.outbox_bells.iter().for_each(|bell| bell.notify_one());
         }
     }
 }

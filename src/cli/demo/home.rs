@@ -22,6 +22,7 @@ use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::{Clock, SystemClock};
 use crate::config::DatabaseUrl;
 use crate::ingress::Limits;
+use crate::model::outbox::Recipients;
 use crate::model::source::{Provider, Source};
 use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
@@ -81,10 +82,11 @@ impl Home {
                 verifiers,
                 limits: Limits::default(),
             }),
-            dispatch: Some(Dispatch {
+            dispatch: vec![Dispatch {
+                recipients: Recipients::All,
                 clerk: Arc::new(api),
                 limits: LIMITS,
-            }),
+            }],
             clock: Arc::new(SystemClock),
             seed,
         })

@@ -30,7 +30,7 @@ use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, 
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
-    OutboxRecord,
+    OutboxRecord, Recipients,
 };
 use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
@@ -294,11 +294,12 @@ impl Store for PostgresStore {
 
     async fn lease_outbox(
         &self,
+        of: &Recipients,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<OutboxLease>, StoreError> {
-        let lease = outbox::lease(self, limit, now, until);
+        let lease = outbox::lease(self, of, limit, now, until);
         bounded("lease entries of the outbox", lease).await
     }
 
@@ -312,8 +313,8 @@ impl Store for PostgresStore {
         bounded("record a delivery to Clerk", settle).await
     }
 
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let due = outbox::next_due(self);
+    async fn next_outbox_due(&self, of: &Recipients) -> Result<Option<Timestamp>, StoreError> {
+        let due = outbox::next_due(self, of);
         bounded("look for due entries of the outbox", due).await
     }
 

@@ -9,7 +9,8 @@ use super::super::problem::unavailable;
 use super::rows::{Reader, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
-use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease};
+use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease, Recipients};
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, UserId};
 
@@ -124,12 +125,13 @@ pub(super) async fn follow_users(
 /// Leases what is due. While a write is under way, what Clerk holds is not known.
 pub(super) async fn lease(
     store: &PostgresStore,
+    of: &Recipients,
     limit: u32,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<OutboxLease>, StoreError> {
     // Looking first keeps an idle dispatcher from writing, and so from syncing, all the time.
-    match next_due(store).await? {
+    match next_due(store, of).await? {
         Some(due) if due <= now => {}
         _ => return Ok(Vec::new()),
     }
@@ -138,6 +140,8 @@ pub(super) async fn lease(
     let rows = sqlx::query(
         "WITH due AS MATERIALIZED (\
          SELECT user_id, delivered FROM outbox WHERE state = 'pending' AND next_attempt_at <= $2 \
+         AND ($4::text IS NULL OR COALESCE((SELECT source FROM users \
+         WHERE users.id = outbox.user_id), $5) = $4) \
          ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
          UPDATE outbox AS o SET lease = o.lease + 1, leased_until = $1, next_attempt_at = $1, \
          delivered = NULL \
@@ -149,6 +153,8 @@ pub(super) async fn lease(
     .bind(stored(until))
     .bind(stored(now))
     .bind(i64::from(limit))
+    .bind(of.instance().map(SourceName::as_str))
+    .bind(of.of_strangers().map(SourceName::as_str))
     .fetch_all(&mut *connection)
     .await
     .map_err(unavailable(action))?;
@@ -306,12 +312,19 @@ async fn was_mirrored_meanwhile(
 }
 
 /// When the next entry falls due.
-pub(super) async fn next_due(store: &PostgresStore) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn next_due(
+    store: &PostgresStore,
+    of: &Recipients,
+) -> Result<Option<Timestamp>, StoreError> {
     let action = "look for due entries of the outbox";
     let mut connection = store.acquire(action).await?;
     let row = sqlx::query(
-        "SELECT MIN(next_attempt_at) AS next_attempt_at FROM outbox WHERE state = 'pending'",
+        "SELECT MIN(next_attempt_at) AS next_attempt_at FROM outbox WHERE state = 'pending' \
+         AND ($1::text IS NULL OR COALESCE((SELECT source FROM users \
+         WHERE users.id = outbox.user_id), $2) = $1)",
     )
+    .bind(of.instance().map(SourceName::as_str))
+    .bind(of.of_strangers().map(SourceName::as_str))
     .fetch_one(&mut *connection)
     .await
     .map_err(unavailable(action))?;

@@ -25,7 +25,7 @@ use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, 
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
-    OutboxRecord,
+    OutboxRecord, Recipients,
 };
 use crate::model::payment::{Attribution, Ownership};
 use crate::model::retry::RetryLease;
@@ -279,11 +279,12 @@ impl Store for SqliteStore {
 
     async fn lease_outbox(
         &self,
+        of: &Recipients,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<OutboxLease>, StoreError> {
-        outbox::lease(self, limit, now, until).await
+        outbox::lease(self, of, limit, now, until).await
     }
 
     async fn settle_outbox(
@@ -295,8 +296,8 @@ impl Store for SqliteStore {
         outbox::settle(self, lease, outcome, now).await
     }
 
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        outbox::next_due(&self.readers).await
+    async fn next_outbox_due(&self, of: &Recipients) -> Result<Option<Timestamp>, StoreError> {
+        outbox::next_due(&self.readers, of).await
     }
 
     async fn list_outbox(

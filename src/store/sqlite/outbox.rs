@@ -10,7 +10,8 @@ use super::super::problem::{ApplyError, unavailable};
 use super::rows::{Reader, json_list};
 use super::{SqliteStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
-use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease};
+use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease, Recipients};
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, UserId};
 
@@ -93,12 +94,13 @@ pub(super) async fn follow_users(
 /// Leases what is due. While a write is under way, what Clerk holds is not known.
 pub(super) async fn lease(
     store: &SqliteStore,
+    of: &Recipients,
     limit: u32,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<OutboxLease>, StoreError> {
     // Looking first keeps an idle dispatcher from writing, and so from syncing, all the time.
-    match next_due(&store.readers).await? {
+    match next_due(&store.readers, of).await? {
         Some(due) if due <= now => {}
         _ => return Ok(Vec::new()),
     }
@@ -107,10 +109,14 @@ pub(super) async fn lease(
     let rows = sqlx::query(
         "SELECT user_id, desired, delivered, lease + 1 AS lease, failures, \
          (SELECT revision FROM users WHERE users.id = outbox.user_id) AS mirrored FROM outbox \
-         WHERE state = 'pending' AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
+         WHERE state = 'pending' AND next_attempt_at <= ?1 \
+         AND (?3 IS NULL OR COALESCE((SELECT source FROM users \
+         WHERE users.id = outbox.user_id), ?4) = ?3) ORDER BY next_attempt_at LIMIT ?2",
     )
     .bind(now.to_string())
     .bind(limit)
+    .bind(of.instance().map(SourceName::as_str))
+    .bind(of.of_strangers().map(SourceName::as_str))
     .fetch_all(&mut *transaction)
     .await
     .map_err(unavailable(action))?;
@@ -272,10 +278,17 @@ async fn was_mirrored_meanwhile(
 }
 
 /// When the next entry falls due.
-pub(super) async fn next_due(readers: &SqlitePool) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn next_due(
+    readers: &SqlitePool,
+    of: &Recipients,
+) -> Result<Option<Timestamp>, StoreError> {
     let row = sqlx::query(
-        "SELECT MIN(next_attempt_at) AS next_attempt_at FROM outbox WHERE state = 'pending'",
+        "SELECT MIN(next_attempt_at) AS next_attempt_at FROM outbox WHERE state = 'pending' \
+         AND (?1 IS NULL OR COALESCE((SELECT source FROM users \
+         WHERE users.id = outbox.user_id), ?2) = ?1)",
     )
+    .bind(of.instance().map(SourceName::as_str))
+    .bind(of.of_strangers().map(SourceName::as_str))
     .fetch_one(readers)
     .await
     .map_err(unavailable("look for due entries of the outbox"))?;

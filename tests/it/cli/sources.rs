@@ -1,6 +1,12 @@
 //! A service with more sources than two, from its settings file to what people see of it.
 
+use std::sync::Arc;
+
+use hookmirror::model::user::UserId;
+
 use super::process::{CREATED, Home, PAID, fixture, wait_until};
+use crate::support::clerk::FakeClerk;
+use crate::support::clerk::server::ClerkServer;
 
 const ADA: &str = "user_2xPrK8sQvD1nWyB4tGjMzH6cEoU";
 
@@ -140,4 +146,40 @@ fn what_is_wrong_with_the_list_keeps_the_service_from_starting() {
             ],
         );
     }
+}
+
+/// Two Clerk instances, each with an API of its own: a payment reaches the user's.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_goes_to_the_instance_of_its_user() {
+    const KEY: &str = "sk_test_MARKERofTheFirst";
+    const OTHER_KEY: &str = "sk_test_MARKERofTheOther";
+    let (first, other) = (Arc::<FakeClerk>::default(), Arc::<FakeClerk>::default());
+    let ada = UserId::parse(ADA).unwrap();
+    first.lose(&ada);
+    let at_first = ClerkServer::start(Arc::clone(&first), KEY).await;
+    let at_other = ClerkServer::start(Arc::clone(&other), OTHER_KEY).await;
+    let home = Home::new();
+    let file = format!(
+        "[[source]]\nname = 'clerk-eu'\nprovider = 'clerk'\n\
+         secrets = 'whsec_TUFSS0VSTUFSS0VSYW5vdGhlcg=='\n\
+         secret_key = '{OTHER_KEY}'\napi_url = '{}'\n",
+        at_other.api_url()
+    );
+    let file = home.write("hookmirror.toml", &file).display().to_string();
+    let home = home
+        .with("HOOKMIRROR_CONFIG", &file)
+        .with("CLERK_SECRET_KEY", KEY)
+        .with("CLERK_API_URL", &at_first.api_url());
+    tokio::task::spawn_blocking(move || {
+        let _service = home.serve();
+        home.output(["send", &fixture(PAID)]);
+        home.output(["send", &fixture(CREATED), "--source", "clerk-eu"]);
+        wait_until("Clerk has confirmed", || {
+            home.json(["users", "show", ADA, "--json"])["outbox"]["state"] == "delivered"
+        });
+    })
+    .await
+    .unwrap();
+    assert_eq!(other.metadata(&ada)["stripe"]["paid"], true);
+    assert_eq!(first.metadata(&ada), serde_json::json!({}));
 }

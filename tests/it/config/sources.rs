@@ -1,7 +1,7 @@
 //! Sources: those that are always there, and those that the file lists.
 
 use hookmirror::config::{Config, Origin, SourceSettings};
-use hookmirror::model::source::Provider;
+use hookmirror::model::source::{Provider, SourceName};
 use secrecy::ExposeSecret;
 
 use super::{CLERK_SECRET, SettingsFile, codes, loaded, problems};
@@ -209,4 +209,36 @@ fn nothing_of_an_accepted_source_prints_its_secrets() {
     let config = loaded(&[file.named()]);
     assert_eq!(secrets(source(&config, "a")), ["whsec_m4rk"]);
     assert!(!format!("{config:?}").contains(MARK));
+}
+
+#[test]
+fn an_instance_is_in_use_that_pushes_or_can_be_written_to() {
+    let names = |config: &Config| {
+        let instances = config.clerk_instances();
+        let names = instances.iter().map(|(name, _)| name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let eu = SourceName::parse("clerk-eu").unwrap();
+    let key = ("CLERK_SECRET_KEY", "sk_test_a");
+    let config = loaded(&[]);
+    assert_eq!(names(&config), [""; 0]);
+    assert!(!config.has_clerk_key(None));
+    let config = loaded(&[key]);
+    assert_eq!(names(&config), ["clerk"]);
+    assert!(config.has_clerk_key(Some(&eu)), "there is no other");
+
+    let file = SettingsFile::new(
+        "[[source]]\nname = 'clerk-eu'\nprovider = 'clerk'\nsecrets = 'whsec_AAAA'\n",
+    );
+    let config = loaded(&[file.named()]);
+    assert_eq!(
+        names(&config),
+        ["clerk-eu"],
+        "the one of `clerk` is not used"
+    );
+    let config = loaded(&[file.named(), key]);
+    assert_eq!(names(&config), ["clerk", "clerk-eu"]);
+    assert!(config.has_clerk_key(None));
+    assert!(config.has_clerk_key(Some(&Provider::Clerk.into())));
+    assert!(!config.has_clerk_key(Some(&eu)));
 }

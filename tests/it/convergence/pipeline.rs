@@ -10,6 +10,7 @@ use std::time::Duration;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
 use hookmirror::model::event::Event;
+use hookmirror::model::outbox::Recipients;
 use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::time::Timestamp;
 use hookmirror::outbox::{Dispatcher, WriteLimits};
@@ -21,7 +22,7 @@ use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::crash::{
@@ -198,7 +199,7 @@ impl Pipeline {
                 }
             }
             let retry = self.store.next_retry_due().await.unwrap();
-            let delivery = self.store.next_outbox_due().await.unwrap();
+            let delivery = self.store.next_outbox_due(&Recipients::All).await.unwrap();
             let Some(due) = retry.into_iter().chain(delivery).min() else {
                 break;
             };
@@ -304,7 +305,7 @@ impl Roles {
                 .map(Source::from)
                 .collect::<Sources>(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            outbox_bell: Arc::new(Notify::new()),
+            outbox_bells: Vec::new(),
             patience: Patience {
                 backoff: BACKOFF,
                 hold: Duration::from_secs(3600),

@@ -16,7 +16,6 @@ use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
 use hookmirror::worker::{DeadLetterDrain, Patience, Worker};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::abort::AbortOn;
@@ -141,7 +140,7 @@ async fn a_worker_with_a_defect() {
             .into_iter()
             .collect::<Sources>(),
         clock: Arc::new(SystemClock),
-        outbox_bell: Arc::new(Notify::new()),
+        outbox_bells: Vec::new(),
         patience,
     };
     let drain = DeadLetterDrain {

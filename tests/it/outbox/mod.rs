@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
-use hookmirror::model::outbox::{DeliveryState, OutboxEntry};
+use hookmirror::model::outbox::{DeliveryState, OutboxEntry, Recipients};
 use hookmirror::model::user::UserId;
 use hookmirror::outbox::{Dispatcher, Round, WriteLimits};
 use hookmirror::store::{Store, StoreError};
@@ -20,6 +20,7 @@ use crate::support::given::{at, record, session_of, unpaid, user_id};
 
 mod answers;
 mod budgets;
+mod instances;
 mod interrupted;
 mod refused_key;
 mod running;
@@ -126,7 +127,7 @@ impl Bench {
 
     /// Moves the clock to where the next entry falls due.
     async fn jump_to_next_due(&self) {
-        let due = self.store.next_outbox_due().await.unwrap();
+        let due = self.store.next_outbox_due(&Recipients::All).await.unwrap();
         self.clock.set(due.unwrap());
     }
 }

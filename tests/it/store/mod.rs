@@ -90,6 +90,7 @@ macro_rules! every_behaviour {
                 two_schedulers_at_once_lease_different_events;
             outbox:
                 a_desired_state_is_leased_once_and_delivered
+                each_instance_gets_its_own_users_and_one_the_strangers
                 newer_desires_replace_older_ones
                 what_clerk_holds_already_is_not_sent
                 a_change_and_back_while_leased_is_sent_again

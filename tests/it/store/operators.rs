@@ -2,7 +2,8 @@
 
 use hookmirror::model::operator::{ActionRecord, Mode, Operator, OperatorAction, Reason};
 use hookmirror::model::outbox::{
-    DeliveryOutcome, DeliveryState, OutboxChange, OutboxFilter, OutboxLease, RetryReason,
+    DeliveryOutcome, DeliveryState, OutboxChange, OutboxFilter, OutboxLease, Recipients,
+    RetryReason,
 };
 use hookmirror::model::payment::PaymentStatus;
 use hookmirror::store::Store;
@@ -67,7 +68,10 @@ async fn entries(store: &dyn Store, now: i64, outcomes: &[(&str, Option<Delivery
 }
 
 async fn lease(store: &dyn Store, now: i64) -> Vec<OutboxLease> {
-    store.lease_outbox(10, at(now), at(now + 30)).await.unwrap()
+    store
+        .lease_outbox(&Recipients::All, 10, at(now), at(now + 30))
+        .await
+        .unwrap()
 }
 
 async fn state(store: &dyn Store, user: &str) -> DeliveryState {
@@ -75,7 +79,7 @@ async fn state(store: &dyn Store, user: &str) -> DeliveryState {
 }
 
 async fn due(store: &dyn Store) -> Option<i64> {
-    let due = store.next_outbox_due().await.unwrap()?;
+    let due = store.next_outbox_due(&Recipients::All).await.unwrap()?;
     Some(due.as_seconds() - at(0).as_seconds())
 }
 

@@ -1,9 +1,10 @@
 //! What Clerk shall hold, and whether it does.
 
 use hookmirror::model::outbox::{
-    DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease, RetryReason,
+    DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease, Recipients, RetryReason,
 };
 use hookmirror::model::payment::{CheckoutSession, PaymentStatus};
+use hookmirror::model::source::SourceName;
 use hookmirror::store::Store;
 use serde_json::{Value, json};
 
@@ -21,7 +22,9 @@ async fn buy(store: &dyn Store, now: i64, event: &str, session: CheckoutSession)
 }
 
 async fn lease(store: &dyn Store, now: i64) -> Vec<OutboxLease> {
-    let leases = store.lease_outbox(10, at(now), at(now + 60)).await;
+    let leases = store
+        .lease_outbox(&Recipients::All, 10, at(now), at(now + 60))
+        .await;
     leases.unwrap()
 }
 
@@ -40,7 +43,7 @@ async fn entry(store: &dyn Store) -> OutboxEntry {
 }
 
 async fn due(store: &dyn Store) -> Option<i64> {
-    let due = store.next_outbox_due().await.unwrap()?;
+    let due = store.next_outbox_due(&Recipients::All).await.unwrap()?;
     Some(due.as_seconds() - at(0).as_seconds())
 }
 
@@ -402,14 +405,17 @@ pub(super) async fn the_longest_due_go_first_and_no_more_than_the_limit(store: &
         );
         apply(store, now, &[event]).await;
     }
-    let leased = store.lease_outbox(2, at(9), at(60)).await.unwrap();
+    let leased = store
+        .lease_outbox(&Recipients::All, 2, at(9), at(60))
+        .await
+        .unwrap();
     let mut users: Vec<&str> = leased.iter().map(|lease| lease.user_id.as_str()).collect();
     users.sort_unstable();
     assert_eq!(users, ["user_a", "user_b"]);
     assert_eq!(due(store).await, Some(3));
     assert!(
         store
-            .lease_outbox(0, at(9), at(60))
+            .lease_outbox(&Recipients::All, 0, at(9), at(60))
             .await
             .unwrap()
             .is_empty()
@@ -444,4 +450,37 @@ pub(super) async fn undelivered_are_listed_the_longest_desired_first(store: &dyn
     assert_eq!(all, ["user_a", "user_c"]);
     let first = listed(store.undelivered(1).await.unwrap());
     assert_eq!(first, ["user_a"]);
+}
+
+pub(super) async fn each_instance_gets_its_own_users_and_one_the_strangers(store: &dyn Store) {
+    let of = |instance: &str, strangers| Recipients::Of {
+        instance: SourceName::parse(instance).unwrap(),
+        strangers,
+    };
+    let (main, other) = (of("clerk", true), of("clerk-eu", false));
+    for user in ["user_main", "user_eu", "user_new"] {
+        let session = session_of(&format!("cs_{user}"), user);
+        apply(store, 0, &[record(&format!("evt_{user}"), session)]).await;
+    }
+    apply(store, 0, &[mirror("msg_1", user("user_main", 1, "Ann"))]).await;
+    let mut from_eu = mirror("msg_2", user("user_eu", 1, "Bob"));
+    from_eu.event.key.source = SourceName::parse("clerk-eu").unwrap();
+    apply(store, 0, &[from_eu]).await;
+
+    let leased = async |of: &Recipients, now: i64| {
+        let leases = store.lease_outbox(of, 10, at(now), at(now + 60)).await;
+        let leases = leases.unwrap().into_iter();
+        let mut users: Vec<String> = leases.map(|lease| lease.user_id.to_string()).collect();
+        users.sort();
+        users
+    };
+    let due = async |of: &Recipients| store.next_outbox_due(of).await.unwrap();
+    assert_eq!(due(&other).await, Some(at(0)));
+    assert_eq!(leased(&other, 1).await, ["user_eu"]);
+    assert_eq!(due(&other).await, Some(at(61)));
+    assert_eq!(due(&main).await, Some(at(0)), "of the others");
+    assert_eq!(leased(&main, 1).await, ["user_main", "user_new"]);
+    assert_eq!(leased(&of("clerk-us", false), 100).await, [""; 0]);
+    let everyone = ["user_eu", "user_main", "user_new"];
+    assert_eq!(leased(&Recipients::All, 100).await, everyone);
 }

@@ -10,7 +10,7 @@ use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSumm
 use hookmirror::model::operator::{ActionRecord, OperatorAction};
 use hookmirror::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
-    OutboxRecord,
+    OutboxRecord, Recipients,
 };
 use hookmirror::model::payment::{Attribution, Ownership};
 use hookmirror::model::retry::RetryLease;
@@ -126,11 +126,12 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn lease_outbox(
         &self,
+        of: &Recipients,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<OutboxLease>, StoreError> {
-        let work = self.inner.lease_outbox(limit, now, until);
+        let work = self.inner.lease_outbox(of, limit, now, until);
         self.faults.around_call(StoreCall::LeaseOutbox, work).await
     }
 
@@ -144,8 +145,8 @@ impl<F: Around> Store for FaultyStore<F> {
         self.faults.around_call(StoreCall::SettleOutbox, work).await
     }
 
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let work = self.inner.next_outbox_due();
+    async fn next_outbox_due(&self, of: &Recipients) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_outbox_due(of);
         self.faults.around_call(StoreCall::Other, work).await
     }
 

@@ -12,7 +12,6 @@ use hookmirror::queue::embedded::EmbeddedQueue;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::worker::Worker;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENT, checkout, user_updated};
@@ -42,7 +41,7 @@ async fn work(directory: &Path, store: Arc<dyn Store>) {
         store,
         sources: Sources::default(),
         clock: Arc::new(FixedClock(at(0))),
-        outbox_bell: Arc::new(Notify::new()),
+        outbox_bells: Vec::new(),
         patience: PATIENT,
     };
     let batch = worker.take().await.unwrap();

@@ -14,7 +14,6 @@ use hookmirror::queue::embedded::EmbeddedQueue;
 use hookmirror::store::Store;
 use hookmirror::worker::Worker;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENT;
@@ -78,7 +77,7 @@ async fn nobody_is_paid_by_the_other_kind(store: Arc<dyn Store>) {
         store: Arc::clone(&store),
         sources: sources.into_iter().collect(),
         clock: Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>,
-        outbox_bell: Arc::new(Notify::new()),
+        outbox_bells: Vec::new(),
         patience: PATIENT,
     };
     let batch = worker.take().await.unwrap();

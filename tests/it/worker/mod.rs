@@ -155,7 +155,7 @@ fn worker(
         }),
         sources: Sources::default(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        outbox_bell: Arc::clone(bell),
+        outbox_bells: vec![Arc::clone(bell)],
         patience: PATIENT,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookmirror::model::changes::{Outcome, Planned};
-use hookmirror::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease};
+use hookmirror::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease, Recipients};
 use hookmirror::model::state::EventState;
 use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
@@ -224,7 +224,11 @@ async fn denied() -> (Scene, OutboxLease) {
     let scene = Scene::new().await;
     let paid = record("evt_1", session_of("cs_1", "user_a"));
     apply(&*scene.first, 0, &[paid]).await;
-    let leases = scene.first.lease_outbox(10, at(0), at(60)).await.unwrap();
+    let leases = scene
+        .first
+        .lease_outbox(&Recipients::All, 10, at(0), at(60))
+        .await
+        .unwrap();
     let lease = leases.into_iter().next().unwrap();
     (scene, lease)
 }
@@ -331,7 +335,11 @@ async fn what_another_one_is_leasing_is_neither_leased_nor_waited_for() {
     .await;
     let (now, until) = (at(1000), at(2000));
     let retries = scene.first.lease_retries(10, now, until).await.unwrap();
-    let entries = scene.first.lease_outbox(10, now, until).await.unwrap();
+    let entries = scene
+        .first
+        .lease_outbox(&Recipients::All, 10, now, until)
+        .await
+        .unwrap();
     scene.let_go().await;
     assert_eq!(retries.len(), 1);
     assert_eq!(retries[0].event.key.id.as_str(), "msg_2");

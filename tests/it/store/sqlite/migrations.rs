@@ -1,5 +1,6 @@
 //! From no schema to the one that this version knows.
 
+use hookmirror::model::outbox::Recipients;
 use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::store::{Store, StoreError};
 
@@ -133,7 +134,7 @@ async fn the_outbox_of_the_version_before_is_kept() {
     assert_eq!(found.entry.last_error.as_deref(), Some("no answer"));
     assert_eq!(found.entry.desired_at, found.entry.updated_at);
     assert_eq!(
-        store.next_outbox_due().await.unwrap(),
+        store.next_outbox_due(&Recipients::All).await.unwrap(),
         found.entry.next_attempt_at
     );
 }
