@@ -59,7 +59,7 @@
 //!
 //! | to … | touch |
 //! | --- | --- |
-//! | act on another event type | a payload in `fixtures/` · what is read of it in `provider/<p>/event.rs` · a function in `handlers/<p>/` · its line in the `match` of `handlers/<p>/mod.rs` |
+//! | act on another event type | a payload in `fixtures/` · what is read of it in `provider/<p>/` (Stripe: `object/`) · a function in `handlers/<p>/` · its line in the `match` of `handlers/<p>/mod.rs` |
 //! | add a provider | a variant of [`model::source::Provider`]: the compiler lists the rest |
 //! | change what makes a member paid | [`model::entitlement::decide`] |
 //! | change which state of a user or a checkout wins | [`model::user::Revision`], [`model::payment`] |

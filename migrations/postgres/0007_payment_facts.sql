@@ -90,7 +90,7 @@ CREATE TABLE disputes (
     reason text,
     status text NOT NULL CHECK (status IN ('warning_needs_response',
         'warning_under_review', 'needs_response', 'under_review', 'warning_closed', 'prevented',
-        'won', 'lost')),
+        'charge_refunded', 'won', 'lost')),
     livemode boolean NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL

@@ -90,7 +90,7 @@ CREATE TABLE disputes (
     reason         TEXT,
     status         TEXT    NOT NULL CHECK (status IN ('warning_needs_response',
         'warning_under_review', 'needs_response', 'under_review', 'warning_closed', 'prevented',
-        'won', 'lost')),
+        'charge_refunded', 'won', 'lost')),
     livemode       INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     created_at     TEXT    NOT NULL,
     updated_at     TEXT    NOT NULL

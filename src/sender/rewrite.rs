@@ -24,7 +24,7 @@ const CLERK_PREFIXES: &str =
     "user_ sess_ client_ idn_ ema_ sms_ msg_ orgmem_ orginv_ eac_ activity_ passkey_";
 /// The prefixes of Stripe's ids that stand for a person, an event, or an object of one payment.
 const STRIPE_PREFIXES: &str = "evt_ req_ cus_ cs_ cs_test_ cs_live_ pi_ seti_ ch_ py_ pyr_ re_ \
-     dp_ du_ sub_ sub_sched_ si_ in_ ii_ il_ li_ txn_ pm_ card_ ba_ src_ tok_ cn_";
+     dp_ du_ sub_ sub_sched_ si_ in_ inpay_ ii_ il_ li_ txn_ pm_ card_ ba_ src_ tok_ cn_";
 
 /// More than enough for a name that no other shares: 24 of 62 characters.
 const LETTERS: usize = 24;

@@ -4,6 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use hookmirror::config::{Config, SETTINGS};
+use hookmirror::handlers;
+use hookmirror::model::changes::{Changes, IgnoreReason};
+use hookmirror::model::source::Provider;
+
+use crate::fixtures;
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -72,6 +77,28 @@ fn every_command_of_the_readme_exists_and_every_command_is_in_it() {
             "README.md shows `hookmirror {words}`, which does not exist"
         );
     }
+}
+
+/// What is not ticked at Stripe never arrives.
+#[test]
+fn every_event_that_is_acted_on_is_to_be_ticked() {
+    let readme = read("README.md");
+    let mut acted_on = 0;
+    for name in fixtures::names("stripe") {
+        let event = fixtures::event(Provider::Stripe, &name, fixtures::bytes("stripe", &name));
+        let plan = handlers::plan(&Provider::Stripe.into(), &event);
+        if let Changes::Ignore(IgnoreReason::TypeNotHandled | IgnoreReason::ThinEvent) =
+            plan.result.unwrap()
+        {
+            continue;
+        }
+        assert!(
+            readme.contains(&format!("`{name}`")),
+            "README.md, \"Receive webhooks\", lacks `{name}`"
+        );
+        acted_on += 1;
+    }
+    assert_eq!(acted_on, 28);
 }
 
 /// Whoever copies the example gets what the text around it says.

@@ -4,20 +4,22 @@
 //! form; whether money came is in `payment_status`, which stays `unpaid` with delayed payment
 //! methods until one of the two `async_payment` events tells the end of it.
 
+use super::{decisive, named};
 use crate::model::changes::Changes;
-use crate::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
+use crate::model::payment::{CheckoutSession, Fact, PaymentStatus, SessionStatus};
 use crate::model::user::UserId;
 use crate::provider::payload::PayloadError;
-use crate::provider::stripe::event::{SessionObject, StripeEvent};
+use crate::provider::stripe::event::StripeEvent;
+use crate::provider::stripe::object::SessionObject;
 
 pub(super) fn completed(payload: &StripeEvent<'_>) -> Result<Changes, PayloadError> {
-    let session = payload.session()?;
+    let session = SessionObject::of(payload)?;
     let payment = told_payment(payload, &session)?;
     record(payload, session, SessionStatus::Complete, payment)
 }
 
 pub(super) fn payment_succeeded(payload: &StripeEvent<'_>) -> Result<Changes, PayloadError> {
-    let session = payload.session()?;
+    let session = SessionObject::of(payload)?;
     record(
         payload,
         session,
@@ -27,7 +29,7 @@ pub(super) fn payment_succeeded(payload: &StripeEvent<'_>) -> Result<Changes, Pa
 }
 
 pub(super) fn payment_failed(payload: &StripeEvent<'_>) -> Result<Changes, PayloadError> {
-    let session = payload.session()?;
+    let session = SessionObject::of(payload)?;
     record(
         payload,
         session,
@@ -37,25 +39,20 @@ pub(super) fn payment_failed(payload: &StripeEvent<'_>) -> Result<Changes, Paylo
 }
 
 pub(super) fn expired(payload: &StripeEvent<'_>) -> Result<Changes, PayloadError> {
-    let session = payload.session()?;
+    let session = SessionObject::of(payload)?;
     let payment = told_payment(payload, &session)?;
     record(payload, session, SessionStatus::Expired, payment)
 }
 
-/// What `payment_status` says. A word that is new to us may mean anything, so it grants nothing and
-/// refuses nothing: a person has to look. `failed` is such a word: it is ours, not Stripe's.
+/// What `payment_status` says. `failed` is no word of Stripe's, but ours.
 fn told_payment(
     payload: &StripeEvent<'_>,
     session: &SessionObject,
 ) -> Result<PaymentStatus, PayloadError> {
-    let problem = match &session.payment_status {
-        Some(word) => match PaymentStatus::parse(word) {
-            Some(payment) if payment != PaymentStatus::Failed => return Ok(payment),
-            _ => "is a word that this program does not know",
-        },
-        None => "is missing",
-    };
-    Err(payload.object_invalid("payment_status", problem))
+    let word = session.payment_status.as_deref();
+    decisive(payload, "payment_status", word, |word| {
+        PaymentStatus::parse(word).filter(|payment| *payment != PaymentStatus::Failed)
+    })
 }
 
 fn record(
@@ -64,27 +61,23 @@ fn record(
     status: SessionStatus,
     payment: PaymentStatus,
 ) -> Result<Changes, PayloadError> {
-    let told_at = payload.created()?;
-    let named_user = named_user(session.metadata_user, session.client_reference)
-        .map(|id| NamedUser { at: told_at, id });
-    Ok(Changes::RecordPayment(Box::new(Fact::CheckoutSession(
-        CheckoutSession {
-            id: session.id,
-            named_user,
-            attributed_user: None,
-            customer: session.customer,
-            payment_intent: session.payment_intent,
-            subscription: session.subscription,
-            mode: session.mode,
-            status,
-            payment,
-            amount_total: session.amount_total,
-            currency: session.currency,
-            livemode: session.livemode,
-            created_at: session.created,
-            updated_at: told_at,
-        },
-    ))))
+    let user = named_user(session.metadata_user, session.client_reference);
+    Ok(super::record(Fact::CheckoutSession(CheckoutSession {
+        id: session.id,
+        named_user: named(payload, user)?,
+        attributed_user: None,
+        customer: session.customer,
+        payment_intent: session.payment_intent,
+        subscription: session.subscription,
+        mode: session.mode,
+        status,
+        payment,
+        amount_total: session.amount_total,
+        currency: session.currency,
+        livemode: session.livemode,
+        created_at: session.created,
+        updated_at: payload.created()?,
+    })))
 }
 
 /// The user that a session names. Metadata is ours and is taken at its word. The reference may be a

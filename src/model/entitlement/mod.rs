@@ -143,6 +143,10 @@ pub struct Entitlement {
 /// | `trialing` | yes | `no_payment_required`, or `paid` if its checkout was | `subscription_trialing` |
 /// | `active` | yes | `paid` | `subscription_active` |
 ///
+/// A subscription whose collection is paused (`pause_collection`) has the status it had. A dispute that
+/// is open takes nothing back; nor does one that ended because the payment was refunded: the refund
+/// does, if it is in full.
+///
 /// Of several purchases one that gives access decides, so that a purchase is not taken back by
 /// another one's end; among equals the newest, and one that was finished before one that was not.
 /// Facts that belong to no purchase (a refund whose checkout has not arrived) change nothing.

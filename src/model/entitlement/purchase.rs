@@ -136,6 +136,7 @@ fn checkout(facts: &Facts, session: &CheckoutSession) -> Verdict {
     let due = Due {
         amount: session.amount_total,
         currency: session.currency.as_deref(),
+        in_parts: false,
     };
     taken_back(facts, intent, &due, &what).unwrap_or_else(|| by_itself(session, &what))
 }
@@ -231,6 +232,7 @@ fn subscribed(
         let due = Due {
             amount: invoice.amount_paid,
             currency: invoice.currency.as_deref(),
+            in_parts: true,
         };
         let paid_with = format!("invoice {} of {what}", invoice.id);
         if let Some(verdict) = taken_back(facts, intent, &due, &paid_with) {
@@ -307,6 +309,9 @@ fn newest_paid_for_a_period<'a>(
 struct Due<'a> {
     amount: Option<i64>,
     currency: Option<&'a str>,
+    /// Whether it can be made up of several payments, of which one is known: then what was taken in
+    /// that one is not all.
+    in_parts: bool,
 }
 
 /// The verdict on a payment that is not ours any more; `None` if it is.
@@ -364,14 +369,16 @@ fn is_refunded(facts: &Facts, intent: &str, due: &Due<'_>) -> bool {
     }));
 
     let taken = sum(charges().map(|charge| charge.amount));
+    let by_refund = refunds().map(|refund| refund.currency.as_deref());
+    let by_charge = charges().map(|charge| charge.currency.as_deref());
+    let other_currency = by_refund
+        .chain(by_charge)
+        .any(|currency| currency.is_some() && due.currency.is_some() && currency != due.currency);
+    let told = due.amount.filter(|_| !other_currency);
     let due = if taken > 0 {
-        Some(taken)
+        Some(taken.max(told.filter(|_| due.in_parts).unwrap_or_default()))
     } else {
-        let other_currency = refunds().any(|refund| {
-            let currency = refund.currency.as_deref();
-            currency.is_some() && due.currency.is_some() && currency != due.currency
-        });
-        due.amount.filter(|_| !other_currency)
+        told
     };
     due.is_some_and(|due| due > 0 && by_refunds.max(by_charges) >= due)
 }

@@ -24,6 +24,8 @@ words! {
         WarningClosed => "warning_closed",
         /// Settled before it began.
         Prevented => "prevented",
+        /// Ended because the payment was refunded; older API versions only. The refund decides.
+        ChargeRefunded => "charge_refunded",
         /// The money is ours again.
         Won => "won",
         /// The money is gone.

@@ -28,8 +28,8 @@ pub struct Invoice {
     pub id: String,
     /// The subscription it is for, `sub_…`.
     pub subscription: Option<String>,
-    /// What it was paid with, `pi_…`. Stripe's newer API versions tell it only in
-    /// `invoice_payment.paid`.
+    /// What it was paid with, `pi_…`; one of them, if there were several. Stripe's newer API versions
+    /// tell it only in `invoice_payment.paid`.
     pub payment_intent: Option<String>,
     /// Why there is an invoice: `subscription_create`, `subscription_cycle`, …
     pub billing_reason: Option<String>,

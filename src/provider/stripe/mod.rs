@@ -1,4 +1,5 @@
 //! Stripe: payments.
 
 pub mod event;
+pub mod object;
 pub mod signature;

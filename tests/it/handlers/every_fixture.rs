@@ -8,7 +8,7 @@ use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
 use serde_json::Value;
 
-use super::plan;
+use super::{every_payment, plan};
 use crate::fixtures::{self, CUSTOMER, USER, event};
 
 struct Expected {
@@ -17,15 +17,15 @@ struct Expected {
     changes: Changes,
 }
 
-fn time(text: &str) -> Timestamp {
+pub(super) fn time(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-fn user_id() -> UserId {
+pub(super) fn user_id() -> UserId {
     UserId::parse(USER).unwrap()
 }
 
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
@@ -203,11 +203,22 @@ fn expected(provider: Provider, event_type: &str) -> Option<Expected> {
                 (SessionStatus::Expired, PaymentStatus::Unpaid),
             ),
         ),
-        (Provider::Stripe, "customer.updated" | "invoice.paid") => ignored(Some(CUSTOMER)),
+        (Provider::Stripe, "customer.created") => Expected {
+            changes: Changes::Ignore(IgnoreReason::CustomerWithoutUser),
+            ..ignored(Some(CUSTOMER))
+        },
+        (Provider::Stripe, "customer.deleted") => ignored(Some(CUSTOMER)),
         (Provider::Stripe, "v1.billing.meter.error_report_triggered") => Expected {
             changes: Changes::Ignore(IgnoreReason::ThinEvent),
             ..ignored(None)
         },
+        (Provider::Stripe, event_type) => {
+            let (subject, fact) = every_payment::expected(event_type)?;
+            Expected {
+                changes: Changes::RecordPayment(Box::new(fact)),
+                ..ignored(Some(subject))
+            }
+        }
         _ => return None,
     })
 }
@@ -228,7 +239,7 @@ fn each_has_exactly_the_plan_written_here() {
             read += 1;
         }
     }
-    assert_eq!(read, 13);
+    assert_eq!(read, 36);
 }
 
 /// The file name, which the plan above goes by, is the type that the body names.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{blamed, changed, failure, invalid, mirrored, plan, plan_of};
 use crate::fixtures::{self, event};
 
-const TYPES: [(Provider, &str); 7] = [
+const TYPES: [(Provider, &str); 19] = [
     (Provider::Clerk, "user.created"),
     (Provider::Clerk, "user.updated"),
     (Provider::Clerk, "user.deleted"),
@@ -17,6 +17,18 @@ const TYPES: [(Provider, &str); 7] = [
     (Provider::Stripe, "checkout.session.async_payment_succeeded"),
     (Provider::Stripe, "checkout.session.async_payment_failed"),
     (Provider::Stripe, "checkout.session.expired"),
+    (Provider::Stripe, "customer.updated"),
+    (Provider::Stripe, "customer.subscription.created"),
+    (Provider::Stripe, "customer.subscription.updated"),
+    (Provider::Stripe, "customer.subscription.deleted"),
+    (Provider::Stripe, "invoice.paid"),
+    (Provider::Stripe, "invoice.payment_succeeded"),
+    (Provider::Stripe, "invoice.payment_failed"),
+    (Provider::Stripe, "invoice_payment.paid"),
+    (Provider::Stripe, "refund.updated"),
+    (Provider::Stripe, "refund.failed"),
+    (Provider::Stripe, "charge.refunded"),
+    (Provider::Stripe, "charge.dispute.closed"),
 ];
 
 #[test]
@@ -66,6 +78,13 @@ fn an_object_without_type_fails_and_one_of_another_type_is_ignored() {
             "checkout.session.future",
             "USER.CREATED",
             "user",
+            "customer.subscription",
+            "customer.deleted",
+            "invoice.finalized",
+            "invoice_payment.created",
+            "refund.future",
+            "charge.refund",
+            "charge.dispute.future",
         ] {
             let ignored = plan(provider, &event(provider, event_type, "{}"));
             assert_eq!(

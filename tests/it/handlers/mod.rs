@@ -10,11 +10,20 @@ use serde_json::Value;
 
 use crate::fixtures::{self, event};
 
+mod charge;
 mod checkout;
+mod customer;
+mod dispute;
 mod every_fixture;
+mod every_payment;
 mod hostile;
+mod invoice;
 mod livemode;
+mod refund;
+mod required;
+mod story;
 mod subject;
+mod subscription;
 mod user;
 
 /// The plan of an event at the source that is named like its provider.
@@ -29,13 +38,17 @@ fn plan_of(provider: Provider, event_type: &str, body: &Value) -> Plan {
 /// The fixture of a type with one place set to another value, or removed.
 fn changed(provider: Provider, event_type: &str, pointer: &str, to: Option<Value>) -> Value {
     let mut body = fixtures::json(provider.as_str(), event_type);
+    set(&mut body, pointer, to);
+    body
+}
+
+fn set(body: &mut Value, pointer: &str, to: Option<Value>) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     match to {
         Some(value) => parent.insert(name.to_owned(), value),
         None => parent.remove(name),
     };
-    body
 }
 
 fn mirrored(plan: Plan) -> User {
@@ -46,13 +59,26 @@ fn mirrored(plan: Plan) -> User {
 }
 
 fn recorded(plan: Plan) -> CheckoutSession {
+    match fact(plan) {
+        Fact::CheckoutSession(session) => session,
+        other => panic!("a session was expected: {other:?}"),
+    }
+}
+
+fn fact(plan: Plan) -> Fact {
     match plan.result.unwrap() {
-        Changes::RecordPayment(fact) => match *fact {
-            Fact::CheckoutSession(session) => session,
-            other => panic!("a session was expected: {other:?}"),
-        },
+        Changes::RecordPayment(fact) => *fact,
         other => panic!("{other:?}"),
     }
+}
+
+/// What Stripe's fixture of a type comes to with some places set to other values, or removed.
+fn stripe(event_type: &str, changes: &[(&str, Option<Value>)]) -> Plan {
+    let mut body = fixtures::json("stripe", event_type);
+    for (pointer, to) in changes {
+        set(&mut body, pointer, to.clone());
+    }
+    plan_of(Provider::Stripe, event_type, &body)
 }
 
 /// Kind and place of a failure.

@@ -47,7 +47,7 @@ fn clerk_is_filed_under_the_user_else_the_object() {
 }
 
 #[test]
-fn stripe_is_filed_under_the_session_else_the_customer_else_the_object() {
+fn stripe_is_filed_under_the_session_else_the_customer_else_the_payment_else_the_object() {
     let subject =
         |event_type, object| subject(Provider::Stripe, event_type, json!({ "object": object }));
     for (event_type, object, expected) in [
@@ -70,6 +70,51 @@ fn stripe_is_filed_under_the_session_else_the_customer_else_the_object() {
             "invoice.paid",
             json!({"id": "in_1", "customer": null}),
             Some("in_1"),
+        ),
+        (
+            "invoice.paid",
+            json!({"id": "in_1", "customer": null, "payment_intent": "pi_1"}),
+            Some("pi_1"),
+        ),
+        (
+            "refund.created",
+            json!({"id": "re_1", "customer": null, "payment_intent": "pi_1"}),
+            Some("pi_1"),
+        ),
+        (
+            "refund.created",
+            json!({"id": "re_1", "customer": "cus_1", "payment_intent": "pi_1"}),
+            Some("cus_1"),
+        ),
+        (
+            "charge.dispute.closed",
+            json!({"id": "du_1", "payment_intent": {"id": "pi_1"}}),
+            Some("pi_1"),
+        ),
+        (
+            "charge.dispute.closed",
+            json!({"id": "du_1", "payment_intent": null, "charge": "ch_1"}),
+            Some("du_1"),
+        ),
+        (
+            "invoice_payment.paid",
+            json!({"id": "inpay_1", "invoice": "in_1", "payment": {"payment_intent": "pi_1"}}),
+            Some("pi_1"),
+        ),
+        (
+            "invoice_payment.paid",
+            json!({"id": "inpay_1", "invoice": "in_1", "payment": {"charge": "ch_1"}}),
+            Some("inpay_1"),
+        ),
+        (
+            "customer.subscription.updated",
+            json!({"id": "sub_1", "customer": "cus_1"}),
+            Some("cus_1"),
+        ),
+        (
+            "customer.subscription.updated",
+            json!({"id": "sub_1", "customer": null}),
+            Some("sub_1"),
         ),
         ("customer.updated", json!({"id": "cus_1"}), Some("cus_1")),
         ("balance.available", json!({"object": "balance"}), None),

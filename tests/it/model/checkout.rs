@@ -9,30 +9,11 @@ use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
 use proptest::prelude::*;
 
-use super::{account, sessions, user_id};
+use super::{account, merge_laws, sessions, user_id};
+
+merge_laws!(account("cs_1"));
 
 proptest! {
-    #[test]
-    fn merge_is_commutative(a in account("cs_1"), b in account("cs_1")) {
-        prop_assert_eq!(a.clone().merge(b.clone()), b.merge(a));
-    }
-
-    #[test]
-    fn merge_is_associative(
-        a in account("cs_1"), b in account("cs_1"), c in account("cs_1"),
-    ) {
-        let left = a.clone().merge(b.clone()).merge(c.clone());
-        prop_assert_eq!(left, a.merge(b.merge(c)));
-    }
-
-    #[test]
-    fn merge_is_idempotent(a in account("cs_1"), b in account("cs_1")) {
-        let twice = a.clone().merge(a.clone());
-        prop_assert_eq!(&twice, &a);
-        let joined = a.merge(b.clone());
-        prop_assert_eq!(joined.clone().merge(b), joined);
-    }
-
     /// Nothing that was known is forgotten, and no money that came is lost.
     #[test]
     fn merge_only_climbs(a in account("cs_1"), b in account("cs_1")) {

@@ -211,7 +211,7 @@ async fn a_batch_is_applied_and_then_acknowledged() {
 async fn the_bell_is_not_rung_for_nothing() {
     let mut bench = Bench::new().await;
     bench
-        .publish(fixture(Provider::Stripe, "customer.updated", "evt_1"))
+        .publish(fixture(Provider::Stripe, "customer.deleted", "evt_1"))
         .await;
     bench.step().await.unwrap();
     assert!(!bench.bell_was_rung());
