@@ -14,7 +14,7 @@ use super::tables::Tables;
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::payment::{Fact, SessionStatus};
+use crate::model::payment::Fact;
 use crate::model::retry;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -157,16 +157,10 @@ fn fact<'a>(grouped: &Grouped<'a>) -> Option<&'a Fact> {
 }
 
 fn recorded(fold: &PaymentFold, fact: &Fact) -> Outcome {
-    // What is over has nothing to wait for, whosever it was.
-    let is_over = match fact {
-        Fact::CheckoutSession(session) => session.status == SessionStatus::Expired,
-        Fact::Subscription(subscription) => subscription.status.is_end(),
-        _ => false,
-    };
-    if is_over || fold.is_owned(fact.kind(), fact.id()) {
-        Outcome::PaymentRecorded
-    } else {
+    if fold.waits(fact) {
         Outcome::PaymentUnattributed
+    } else {
+        Outcome::PaymentRecorded
     }
 }
 

@@ -21,6 +21,7 @@ use crate::shutdown::Shutdown;
 
 mod cast;
 pub mod clerk_rules;
+mod endings;
 mod home;
 mod payloads;
 mod report;

@@ -1,7 +1,8 @@
 //! Payloads in the providers' shapes, cut down to what a story needs.
 //!
 //! Clerk: OpenAPI of the webhooks, `User` and `DeletedObject` (times in milliseconds). Stripe: API
-//! reference, "The Event object" and "The Checkout Session object" (times in seconds).
+//! reference, "The Event object", "The Checkout Session object" and "The Refund object" (times in
+//! seconds).
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -103,6 +104,58 @@ pub(super) fn checkout(
     payment_status: &str,
     at: Timestamp,
 ) -> Bytes {
+    stripe(
+        event_id,
+        event_type,
+        at,
+        json!({
+            "id": session.id,
+            "object": "checkout.session",
+            "mode": "payment",
+            "status": status,
+            "payment_status": payment_status,
+            "client_reference_id": session.buyer.id,
+            "customer": session.customer,
+            "payment_intent": payment_intent(session),
+            "subscription": null,
+            "metadata": {},
+            "amount_total": session.amount,
+            "currency": "eur",
+            "livemode": false,
+            "created": at.as_seconds() - 120,
+        }),
+    )
+}
+
+/// The whole body of `refund.created`: some of what a checkout brought.
+pub(super) fn refund_created(
+    event_id: &str,
+    session: Checkout,
+    (id, amount): (&str, i64),
+    at: Timestamp,
+) -> Bytes {
+    stripe(
+        event_id,
+        "refund.created",
+        at,
+        json!({
+            "id": id,
+            "object": "refund",
+            "amount": amount,
+            "charge": session.id.replace("cs_test_", "ch_"),
+            "created": at.as_seconds(),
+            "currency": "eur",
+            "payment_intent": payment_intent(session),
+            "status": "succeeded",
+        }),
+    )
+}
+
+fn payment_intent(session: Checkout) -> String {
+    session.id.replace("cs_test_", "pi_")
+}
+
+fn stripe(event_id: &str, event_type: &str, at: Timestamp, object: Value) -> Bytes {
     let body = json!({
         "id": event_id,
         "object": "event",
@@ -111,22 +164,7 @@ pub(super) fn checkout(
         "type": event_type,
         "livemode": false,
         "pending_webhooks": 1,
-        "data": { "object": {
-            "id": session.id,
-            "object": "checkout.session",
-            "mode": "payment",
-            "status": status,
-            "payment_status": payment_status,
-            "client_reference_id": session.buyer.id,
-            "customer": session.customer,
-            "payment_intent": session.id.replace("cs_test_", "pi_"),
-            "subscription": null,
-            "metadata": {},
-            "amount_total": session.amount,
-            "currency": "eur",
-            "livemode": false,
-            "created": at.as_seconds() - 120,
-        } },
+        "data": { "object": object },
     });
     body.to_string().into()
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::super::output::{or_dash, say, state, table, terminal_width};
 use super::Observation;
+use super::endings::endings;
 use super::stage::{Answer, Stage};
-use super::story::{Expected, Scene, endings};
+use super::story::{Expected, Scene};
 use crate::model::ledger::EventFilter;
 use crate::model::state::EventState;
 use crate::model::user::UserId;

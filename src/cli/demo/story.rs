@@ -7,7 +7,7 @@ use super::cast::{
     GRACES_CHECKOUT,
 };
 use super::payloads::{
-    Checkout, Person, checkout, session_created, unintelligible, user, user_deleted,
+    Checkout, Person, checkout, refund_created, session_created, unintelligible, user, user_deleted,
 };
 use crate::model::event::{EventId, EventType};
 use crate::model::source::Provider;
@@ -56,53 +56,6 @@ pub(super) enum Expected {
     },
     /// It is turned away.
     Refused { status: u16, code: &'static str },
-}
-
-/// How a person must be seen at the end.
-pub(super) struct Ending {
-    pub(super) person: Person,
-    /// The first name in the mirror; `None` if there must be no such user in it.
-    pub(super) first_name: Option<&'static str>,
-    pub(super) paid: bool,
-    /// `stripe.payment` and `stripe.paid` in Clerk's public metadata; `None` for nothing.
-    pub(super) at_clerk: Option<(&'static str, bool)>,
-}
-
-/// Everyone's end of the story.
-pub(super) fn endings() -> [Ending; 5] {
-    let paid = Some(("paid", true));
-    [
-        Ending {
-            person: ADA,
-            first_name: Some("Augusta Ada"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: GRACE,
-            first_name: Some("Grace Brewster"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: BARBARA,
-            first_name: Some("Barbara"),
-            paid: false,
-            at_clerk: Some(("unpaid", false)),
-        },
-        Ending {
-            person: EDSGER,
-            first_name: Some("Edsger"),
-            paid: true,
-            at_clerk: paid,
-        },
-        Ending {
-            person: ALAN,
-            first_name: None,
-            paid: false,
-            at_clerk: None,
-        },
-    ]
 }
 
 /// The scenes in order. `begin` is when the first person signed up; all else follows.
@@ -276,6 +229,14 @@ pub(super) fn scenes(begin: Timestamp) -> Vec<Scene> {
             "The payment waits under his id; when he appears, he is a paid member.",
         ),
         scene(
+            "Edsger gets his money back in two parts",
+            vec![
+                give_back("evt_demo_back_1", ("re_demo1", 4000), at(720), paid),
+                give_back("evt_demo_back_2", ("re_demo2", 5900), at(740), paid),
+            ],
+            "A part changes nothing; with the rest his access ends, here and at Clerk.",
+        ),
+        scene(
             "Somebody forges a webhook",
             vec![Post {
                 manner: Manner::Forged,
@@ -371,6 +332,16 @@ fn stripe(
     expected: Expected,
 ) -> Post {
     let body = checkout(id, event_type, session, status, payment, at);
+    post(Provider::Stripe, id, body, note, expected)
+}
+
+/// Some of Edsger's money.
+fn give_back(id: &str, refund: (&str, i64), at: Timestamp, expected: Expected) -> Post {
+    let body = refund_created(id, EDSGERS_CHECKOUT, refund, at);
+    let note = match refund.1 {
+        amount if amount < EDSGERS_CHECKOUT.amount / 2 => "some of it",
+        _ => "the rest",
+    };
     post(Provider::Stripe, id, body, note, expected)
 }
 

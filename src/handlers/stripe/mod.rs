@@ -46,16 +46,17 @@ pub(super) fn changes(
     })
 }
 
-/// The Checkout Session an event is about, else the customer, else the payment intent, else the object
-/// it carries.
+/// The Checkout Session or the subscription an event is about, else the customer, else the payment
+/// intent, else the object it carries.
 ///
 /// Most refunds and all disputes name no customer. Under the payment they stand together, and with
 /// what else is told of it; a payment is also what people look up, at Stripe and here.
 ///
-/// Releasing events that wait for their user relies on this: those of a session are filed under the
-/// session, those of a subscription under its customer, or under itself where it has none.
+/// Releasing events that wait for their user relies on this: those of a session or of a subscription
+/// are filed under its id.
 pub(super) fn subject(event_type: &EventType, payload: &StripeEvent<'_>) -> Option<String> {
-    if event_type.as_str().starts_with("checkout.session.") {
+    let word = event_type.as_str();
+    if word.starts_with("checkout.session.") || word.starts_with("customer.subscription.") {
         return payload.object_reference("id");
     }
     payload

@@ -120,6 +120,11 @@ impl Subscription {
         named.map(|named| &named.id)
     }
 
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.status.is_end()
+    }
+
     /// When it will end, if somebody has cancelled it for later.
     pub fn ends_at(&self) -> Option<Timestamp> {
         let with_period = self

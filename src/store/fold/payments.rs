@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::Stored;
-use crate::model::payment::{ById, Fact, FactKind, Facts, Owners, owners};
+use crate::model::payment::{
+    ById, Fact, FactKind, Facts, Owners, SessionStatus, Subscription, owners,
+};
 use crate::model::user::UserId;
 
 /// Facts, and whose they are.
@@ -36,7 +38,7 @@ pub(in crate::store) struct PaymentFold {
     after: Attributed,
     /// Those to write: new, or changed in fact or attribution.
     changed: BTreeSet<(FactKind, String)>,
-    /// What waiting events are about whose payment had no user and has one now.
+    /// What waiting events are about whose payment had no user and has one now, or is over.
     pub(in crate::store) released: Vec<String>,
     /// Users whose set of facts changed: those who gained some and those who lost some.
     pub(in crate::store) affected: BTreeSet<UserId>,
@@ -82,10 +84,12 @@ impl PaymentFold {
         }
         for id in &subscriptions {
             let hands = Hands::of(id, &before.owners.subscriptions, &owners.subscriptions);
-            if hands.are_released() && before.facts.subscriptions.contains_key(id) {
-                // Events about a subscription are about its customer, where it has one.
-                let customer = facts.subscriptions.get(id).map(|known| &known.customer);
-                self.released.extend(customer.cloned().flatten());
+            let is_over = facts
+                .subscriptions
+                .get(id)
+                .is_some_and(Subscription::is_over);
+            let was_known = before.facts.subscriptions.contains_key(id);
+            if was_known && (hands.are_released() || is_over) {
                 self.released.push(id.clone());
             }
             self.affected.extend(hands.users());
@@ -174,13 +178,22 @@ impl PaymentFold {
         &self.after.facts
     }
 
-    /// Whether a fact has an owner; `true` for those that never have one of their own.
-    pub(in crate::store) fn is_owned(&self, kind: FactKind, id: &str) -> bool {
-        let owners = &self.after.owners;
-        match kind {
-            FactKind::CheckoutSession => owners.sessions.contains_key(id),
-            FactKind::Subscription => owners.subscriptions.contains_key(id),
-            _ => true,
+    /// Whether an event that told of this waits for a user: it is nobody's, and not over.
+    pub(in crate::store) fn waits(&self, fact: &Fact) -> bool {
+        let Attributed { facts, owners } = &self.after;
+        match fact {
+            Fact::CheckoutSession(session) => {
+                session.status != SessionStatus::Expired
+                    && !owners.sessions.contains_key(&session.id)
+            }
+            Fact::Subscription(Subscription { id, .. }) => {
+                let is_over = facts
+                    .subscriptions
+                    .get(id)
+                    .is_some_and(Subscription::is_over);
+                !is_over && !owners.subscriptions.contains_key(id)
+            }
+            _ => false,
         }
     }
 

@@ -20,6 +20,7 @@ fn it_tells_the_whole_story_and_ends() {
             "before anyone has heard of him",
             "202 applied (user_mirrored)",
         ),
+        ("in two parts", "202 applied (payment_recorded)"),
         ("forges a webhook", "401 signature_mismatch"),
         ("ten minutes ago", "401 timestamp_out_of_tolerance"),
         ("nobody handles", "202 ignored (type_not_handled)"),
@@ -32,9 +33,9 @@ fn it_tells_the_whole_story_and_ends() {
         assert!(scene.contains(outcome), "no {outcome:?} in {scene}");
     }
     for figure in [
-        "21 requests = 2 turned away + 19 accepted, of 17 distinct events",
-        "17 distinct events = 15 applied + 1 ignored + 1 failed",
-        "✓ all 38 checks hold",
+        "23 requests = 2 turned away + 21 accepted, of 19 distinct events",
+        "19 distinct events = 17 applied + 1 ignored + 1 failed",
+        "✓ all 40 checks hold",
     ] {
         assert!(story.contains(figure), "no {figure:?} in {story}");
     }

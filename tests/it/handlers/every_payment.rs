@@ -9,6 +9,7 @@ use super::every_fixture::{some, time, user_id};
 use crate::fixtures::CUSTOMER;
 
 /// The first checkout's payment, whose refund fails.
+const SUBSCRIBED: &str = "sub_1SW9DaLmQ8rTzXwYd2Fk8RvC";
 const REFUNDED: &str = "pi_3SVnK2LmQ8rTzXwY1aJtGv7N";
 /// The second checkout's, which is disputed.
 const DISPUTED: &str = "pi_3SVqZ4LmQ8rTzXwY0dRkMh2C";
@@ -26,7 +27,7 @@ fn named_at(told: &str) -> NamedUser {
 
 fn subscription(status: SubscriptionStatus, period_end: &str, told: &str) -> Subscription {
     Subscription {
-        id: "sub_1SW9DaLmQ8rTzXwYd2Fk8RvC".to_owned(),
+        id: SUBSCRIBED.to_owned(),
         named_user: Some(named_at(told)),
         attributed_user: None,
         customer: some(CUSTOMER),
@@ -43,7 +44,7 @@ fn subscription(status: SubscriptionStatus, period_end: &str, told: &str) -> Sub
 fn invoice(status: InvoiceStatus, amount_paid: i64, told: &str) -> Invoice {
     Invoice {
         id: "in_1SXYQeLmQ8rTzXwYg5Ln3TbM".to_owned(),
-        subscription: some("sub_1SW9DaLmQ8rTzXwYd2Fk8RvC"),
+        subscription: some(SUBSCRIBED),
         payment_intent: None,
         billing_reason: some("subscription_cycle"),
         status,
@@ -103,7 +104,7 @@ pub(super) fn expected(event_type: &str) -> Option<(&'static str, Fact)> {
     let by_customer = |fact| (CUSTOMER, fact);
     let subscribed = |status, period_end, told| {
         let known = subscription(status, period_end, told);
-        (CUSTOMER, Fact::Subscription(known))
+        (SUBSCRIBED, Fact::Subscription(known))
     };
     let refunded = |status, told| (REFUNDED, Fact::Refund(refund(status, told)));
     let disputed = |status, told| (DISPUTED, Fact::Dispute(dispute(status, told)));
@@ -123,11 +124,14 @@ pub(super) fn expected(event_type: &str) -> Option<(&'static str, Fact)> {
         "customer.subscription.pending_update_applied" => {
             subscribed(Active, PERIOD_END, "2026-11-11T18:52:40Z")
         }
-        "customer.subscription.updated" => by_customer(Fact::Subscription(Subscription {
-            cancel_at_period_end: true,
-            cancel_at: Some(time(PERIOD_END)),
-            ..subscription(Active, PERIOD_END, "2026-11-15T11:08:26Z")
-        })),
+        "customer.subscription.updated" => (
+            SUBSCRIBED,
+            Fact::Subscription(Subscription {
+                cancel_at_period_end: true,
+                cancel_at: Some(time(PERIOD_END)),
+                ..subscription(Active, PERIOD_END, "2026-11-15T11:08:26Z")
+            }),
+        ),
         "customer.subscription.deleted" => subscribed(Canceled, PERIOD_END, "2026-11-19T09:15:37Z"),
         "invoice.payment_failed" => by_customer(Fact::Invoice(invoice(
             InvoiceStatus::Open,

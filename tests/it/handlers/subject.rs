@@ -47,7 +47,7 @@ fn clerk_is_filed_under_the_user_else_the_object() {
 }
 
 #[test]
-fn stripe_is_filed_under_the_session_else_the_customer_else_the_payment_else_the_object() {
+fn stripe_is_filed_under_what_can_be_owned_else_the_customer_else_the_payment_else_the_object() {
     let subject =
         |event_type, object| subject(Provider::Stripe, event_type, json!({ "object": object }));
     for (event_type, object, expected) in [
@@ -109,7 +109,7 @@ fn stripe_is_filed_under_the_session_else_the_customer_else_the_payment_else_the
         (
             "customer.subscription.updated",
             json!({"id": "sub_1", "customer": "cus_1"}),
-            Some("cus_1"),
+            Some("sub_1"),
         ),
         (
             "customer.subscription.updated",
