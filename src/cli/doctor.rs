@@ -266,7 +266,7 @@ fn with_place(finding: Finding, place: Option<&str>) -> Finding {
 async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "database";
     let url = &config.database;
-    let database = match Database::open_existing(url).await {
+    let database = match Database::open_existing(url, config.policy).await {
         Ok(Some(database)) => database,
         Ok(None) => {
             return match url {

@@ -146,7 +146,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         }
     };
     let database = if roles.needs_database() {
-        let database = Database::open(&config.database)
+        let database = Database::open(&config.database, config.policy)
             .await
             .context("cannot start without the database (DATABASE_URL)")?;
         Some(database)

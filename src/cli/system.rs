@@ -26,7 +26,7 @@ use crate::outbox::Dispatcher;
 use crate::provider::Verifier;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
-use crate::worker::{DeadLetterDrain, Patience, Worker};
+use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
 /// How long the start waits for the schema of a database elsewhere: the front door stays shut
 /// meanwhile.
@@ -133,7 +133,14 @@ impl System {
                 clock: Arc::clone(&parts.clock),
                 backoff,
             };
+            let reassessment = Reassessment {
+                store: database.store(),
+                clock: Arc::clone(&parts.clock),
+                outbox_bell: Arc::clone(&outbox_bell),
+                backoff,
+            };
             let stop = system.stop_work.clone();
+            system.start_worker("reassessment", &schema, reassessment.run(stop.clone()));
             system.start_worker("worker", &schema, worker.run(stop.clone()));
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
             system.start_worker("scheduler", &schema, scheduler.run(stop));

@@ -23,6 +23,7 @@ use std::time::Duration;
 mod clerk;
 mod data_dir;
 mod database;
+mod entitlement;
 mod entry;
 mod file;
 mod ingress;
@@ -46,6 +47,7 @@ pub use service_url::ServiceUrl;
 pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
 
+use crate::model::entitlement::Policy;
 use reader::Reader;
 use setting::Number;
 
@@ -74,6 +76,7 @@ pub const SETTINGS: &[Setting] = &[
     sources::STRIPE_LIVEMODE,
     clerk::SECRET_KEY,
     clerk::API_URL,
+    entitlement::PAST_DUE_IS_PAID,
     ingress::MAX_BODY_BYTES.setting,
     ingress::MAX_BUFFERED_BYTES.setting,
     ingress::MAX_CONNECTIONS.setting,
@@ -101,6 +104,8 @@ pub struct Config {
     pub sources: Vec<SourceSettings>,
     /// The Backend API of the Clerk instance behind the source `clerk`.
     pub clerk: ClerkSettings,
+    /// What counts as paid.
+    pub policy: Policy,
     /// What is logged and how.
     pub log: LogSettings,
     /// How long work in flight may take to finish once shutdown has begun.
@@ -156,6 +161,7 @@ impl Config {
             ingress: IngressSettings::read(&mut reader),
             sources: sources::read(&mut reader),
             clerk: ClerkSettings::read(&mut reader),
+            policy: entitlement::read(&mut reader),
             log: LogSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             warnings: Vec::new(),

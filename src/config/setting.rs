@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::SETTINGS;
+use super::entitlement::PAST_DUE_IS_PAID;
+use super::problems::{Fault, quoted};
 use super::sources::STRIPE_LIVEMODE;
 
 /// The prefix of the names that are ours alone.
@@ -46,7 +48,15 @@ pub(super) fn is_setting(name: &str) -> bool {
 }
 
 /// Settings that are true or false. In the file they may be written without quotes.
-pub(super) const FLAGS: [&str; 1] = [STRIPE_LIVEMODE.name];
+pub(super) const FLAGS: [&str; 2] = [STRIPE_LIVEMODE.name, PAST_DUE_IS_PAID.name];
+
+/// Reads a setting that is true or false.
+pub(super) fn parse_flag(text: &str) -> Result<bool, Fault> {
+    text.trim().parse().map_err(|_| {
+        let what = format!("is {}, neither `true` nor `false`", quoted(text));
+        Fault::new("not_a_flag", what, "write one of the two, or unset it")
+    })
+}
 
 /// What holds when a setting is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
