@@ -291,7 +291,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         return findings;
     }
     match account(&*store, waiting).await {
-        Ok(account) => findings.extend(checkup::events(&account)),
+        Ok(account) => findings.extend(checkup::events(&account, now)),
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
     let has_key = config.clerk.secret_key.is_some();

@@ -17,6 +17,7 @@ mod engines;
 mod events;
 mod migrate;
 mod output;
+mod payments;
 mod roles;
 mod send;
 mod system;
@@ -61,6 +62,9 @@ enum Command {
     /// Look at events: what was received and what became of it
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Look after payments whose user is not known, or not the right one
+    #[command(subcommand)]
+    Payments(payments::PaymentsCommand),
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -147,6 +151,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
+        Command::Payments(command) => payments::payments(command).await,
         Command::Users(command) => users::users(command).await,
     }
 }

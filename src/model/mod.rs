@@ -9,6 +9,7 @@ pub mod changes;
 pub mod entitlement;
 pub mod event;
 pub mod ledger;
+pub mod operator;
 pub mod outbox;
 pub mod payment;
 pub mod retry;

@@ -8,7 +8,9 @@ use super::fold::users::UserFold;
 use super::problem::ApplyError;
 use super::related::Selection;
 use crate::model::entitlement::Policy;
-use crate::model::payment::{Attribution, Fact, FactKind, NamedUser, Ownership};
+use crate::model::payment::{
+    Attribution, AttributionPreview, Fact, FactKind, NamedUser, Ownership,
+};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -47,7 +49,7 @@ pub(super) async fn ownership(
     }))
 }
 
-/// Gives a session or a subscription to a user, if it is still `from`'s.
+/// Gives a session or a subscription to a user, if it is still `from`'s; tells what changed by it.
 pub(super) async fn attribute(
     tables: &mut dyn Tables,
     id: &str,
@@ -55,9 +57,10 @@ pub(super) async fn attribute(
     from: Option<&UserId>,
     policy: Policy,
     now: Timestamp,
-) -> Result<Attribution, ApplyError> {
+) -> Result<(Attribution, AttributionPreview), ApplyError> {
+    let nothing = AttributionPreview::default();
     let Some(Stored { mut fact, .. }) = find(tables, id).await? else {
-        return Ok(Attribution::Unknown);
+        return Ok((Attribution::Unknown, nothing));
     };
     let given = Some(NamedUser {
         at: now,
@@ -66,18 +69,25 @@ pub(super) async fn attribute(
     match &mut fact {
         Fact::CheckoutSession(session) => session.attributed_user = given,
         Fact::Subscription(subscription) => subscription.attributed_user = given,
-        _ => return Ok(Attribution::Unknown),
+        _ => return Ok((Attribution::Unknown, nothing)),
     }
     let fold = hold(tables, &[&fact], std::iter::empty()).await?;
     let owner = find(tables, id).await?.and_then(|stored| stored.owner);
     if owner.as_ref() != from {
-        return Ok(Attribution::OwnedBy(owner));
+        return Ok((Attribution::OwnedBy(owner), nothing));
     }
     let entitlements = write_payments(tables, &fold, policy, now).await?;
     let users = UserFold::default();
     tables.write_outbox(&entitlements, &users, now).await?;
     tables.release(&fold.released, now).await?;
-    Ok(Attribution::Done)
+    let changes = AttributionPreview {
+        moves: fold.moves.clone(),
+        entitlements: entitlements
+            .into_iter()
+            .map(|(user, entitlement)| (user.clone(), entitlement))
+            .collect(),
+    };
+    Ok((Attribution::Done, changes))
 }
 
 /// Derives the entitlements of these users anew.

@@ -35,7 +35,7 @@ mod refund;
 mod session;
 mod subscription;
 
-pub use attribution::{Attribution, Ownership};
+pub use attribution::{Attribution, AttributionPreview, Basis, Move, Ownership, WaitingPayment};
 pub use charge::Charge;
 pub use customer::Customer;
 pub use dispute::{Dispute, DisputeStatus};

@@ -28,7 +28,7 @@ use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
-use crate::model::payment::{Attribution, Ownership};
+use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -250,6 +250,22 @@ impl Store for PostgresStore {
 
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
         payments::find_ownership(self, id).await
+    }
+
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        let waiting = payments::waiting(self, limit);
+        bounded("list payments that wait for their user", waiting).await
+    }
+
+    async fn preview_attribution(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<AttributionPreview, StoreError> {
+        let preview = payments::preview(self, id, user, from, now);
+        bounded("try to give a payment to a user", preview).await
     }
 
     async fn attribute(

@@ -23,7 +23,7 @@ use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
-use crate::model::payment::{Attribution, Ownership};
+use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -238,6 +238,20 @@ impl Store for SqliteStore {
 
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
         payments::find_ownership(self, id).await
+    }
+
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        payments::waiting(&self.readers, limit).await
+    }
+
+    async fn preview_attribution(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<AttributionPreview, StoreError> {
+        payments::preview(self, id, user, from, now).await
     }
 
     async fn attribute(

@@ -8,7 +8,7 @@ use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
 use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
 use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
-use hookmirror::model::payment::{Attribution, Ownership};
+use hookmirror::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -79,6 +79,22 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
         let work = self.inner.find_ownership(id);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        let work = self.inner.waiting_payments(limit);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn preview_attribution(
+        &self,
+        id: &str,
+        user: &UserId,
+        from: Option<&UserId>,
+        now: Timestamp,
+    ) -> Result<AttributionPreview, StoreError> {
+        let work = self.inner.preview_attribution(id, user, from, now);
         self.faults.around_call(StoreCall::Other, work).await
     }
 
