@@ -39,9 +39,9 @@
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
 //! | [`store::sqlite`], [`store::postgres`] | its engines, with the same tables |
-//! | [`outbox`] | delivers desired metadata until Clerk confirms it |
+//! | [`outbox`] | delivers desired metadata until Clerk confirms it, within Clerk's limits |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
-//! | [`ops`] | what an operator can look at; used by every command that shows it |
+//! | [`ops`] | what an operator can look at and do; used by every command that offers it |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
@@ -70,7 +70,8 @@
 //! | add a setting | its section in `config/`, [`config::SETTINGS`], the README's table (a test compares them) |
 //! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/engines/`; the suites in `tests/it/store`, `tests/it/queue` run on it |
 //! | change what is at RabbitMQ | `queue/rabbitmq/topology.rs`, `deploy/rabbitmq/definitions.json` (a test compares them) |
-//! | let an operator see more | [`ops`], then a command in [`cli`] |
+//! | change how much Clerk is sent | `outbox/budget.rs`; when nothing is: `outbox/gate.rs` |
+//! | let an operator see or do more | [`ops`], then a command in [`cli`] |
 //!
 //! # Promises
 //!
@@ -86,8 +87,8 @@
 //! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
 //!   steps; if one is missing, that one alone is tried again.
 //! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
-//!   unless told otherwise. (In this version only `migrate` changes what is kept, and does no more
-//!   than `run` does at its start.)
+//!   unless told otherwise, needs a reason, and leaves a row in `operator_actions`. (`migrate` does no
+//!   more than `run` does at its start.)
 //!
 //! NOT promised: that the mirror is current at every moment (it lags by what queue and worker take),
 //! that every event of the provider arrives (providers give up after days of failures), or that

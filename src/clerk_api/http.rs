@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ClerkApi, ClerkApiError};
+use super::{ClerkApi, ClerkApiError, NO_CODE};
 use crate::http_client::{self, retry_after};
 use crate::model::user::UserId;
 
@@ -25,7 +25,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An error body has a few hundred bytes, a whole user some tens of kilobytes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const MAX_CODE_LENGTH: usize = 64;
-const NO_CODE: &str = "no_code";
 
 /// Why a client cannot be built. Quotes neither the key nor the address.
 #[derive(Debug, thiserror::Error)]

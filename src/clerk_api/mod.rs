@@ -14,6 +14,11 @@ use crate::model::user::UserId;
 
 pub mod http;
 
+/// Another request is changing the same user.
+const RESOURCE_LOCKED: &str = "resource_locked";
+/// The answer has no code of Clerk's: it may be of something in between.
+const NO_CODE: &str = "no_code";
+
 /// The part of Clerk that is written to.
 #[async_trait]
 pub trait ClerkApi: Debug + Send + Sync {
@@ -68,20 +73,22 @@ pub enum ClerkApiError {
 }
 
 impl ClerkApiError {
-    /// What to do next. 409 is `resource_locked`, a passing conflict; 422 and other refusals of the
-    /// content are for a person.
+    /// What to do next. 409 is `resource_locked`, a passing conflict, unless Clerk says otherwise
+    /// (`user_managed_by_scim` stays as it is until someone changes it at Clerk); 422 and other refusals
+    /// of the content are for a person.
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::NoAnswer(_) => Disposition::Retry,
             Self::Unaddressable => Disposition::Park,
             Self::Answered {
                 status,
+                code,
                 retry_after,
-                ..
             } => match status {
                 429 => Disposition::Throttled(*retry_after),
                 401 | 403 => Disposition::KeyRefused,
                 404 => Disposition::UserGone,
+                409 if !matches!(code.as_str(), RESOURCE_LOCKED | NO_CODE) => Disposition::Park,
                 // A redirect is a wrong CLERK_API_URL: no fault of the content.
                 300..=399 | 408 | 409 | 425 | 500..=599 => Disposition::Retry,
                 _ => Disposition::Park,

@@ -16,6 +16,7 @@ mod doctor;
 mod engines;
 mod events;
 mod migrate;
+mod outbox;
 mod output;
 mod payments;
 mod roles;
@@ -62,6 +63,9 @@ enum Command {
     /// Look at events: what was received and what became of it
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Look after the metadata for Clerk: what is not delivered, and why
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Look after payments whose user is not known, or not the right one
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
@@ -151,6 +155,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
+        Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
         Command::Users(command) => users::users(command).await,
     }

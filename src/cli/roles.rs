@@ -7,14 +7,14 @@ use anyhow::Context;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
-use super::system::{Ingress, Parts, System};
+use super::system::{Dispatch, Ingress, Parts, System};
 use super::{CommandError, Ended, fresh_seed};
-use crate::clerk_api::ClerkApi;
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
 use crate::config::{Config, SETTINGS, Setting, with_writable_data_dir};
 use crate::ingress::Limits;
 use crate::model::source::Sources;
+use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
 use crate::shutdown::Shutdown;
 
@@ -277,11 +277,18 @@ fn affordable_connections(wanted: usize) -> usize {
         .clamp(1, wanted)
 }
 
-fn clerk(config: &Config) -> anyhow::Result<Option<Arc<dyn ClerkApi>>> {
-    let Some(key) = &config.clerk.secret_key else {
+fn clerk(config: &Config) -> anyhow::Result<Option<Dispatch>> {
+    let settings = &config.clerk;
+    let Some(key) = &settings.secret_key else {
         return Ok(None);
     };
-    let api = HttpClerkApi::new(&config.clerk.api_url, key.clone())
+    let api = HttpClerkApi::new(&settings.api_url, key.clone())
         .context("cannot make a client for Clerk's API")?;
-    Ok(Some(Arc::new(api)))
+    Ok(Some(Dispatch {
+        clerk: Arc::new(api),
+        limits: WriteLimits {
+            per_instance: settings.writes_per_window,
+            per_user: settings.writes_per_user,
+        },
+    }))
 }

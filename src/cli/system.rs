@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::ingress::{self, IngressState, Limits};
 use crate::model::source::Sources;
-use crate::outbox::Dispatcher;
+use crate::outbox::{Dispatcher, WriteLimits};
 use crate::provider::Verifier;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
@@ -46,11 +46,19 @@ pub(super) struct Parts {
     /// From the queue to the database: worker, dead letters, scheduler.
     pub(super) work: Option<Sources>,
     /// From the database to Clerk.
-    pub(super) dispatch: Option<Arc<dyn ClerkApi>>,
+    pub(super) dispatch: Option<Dispatch>,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
     /// Decides jitter.
     pub(super) seed: u64,
+}
+
+/// A Clerk instance to deliver to.
+pub(super) struct Dispatch {
+    /// Its Backend API.
+    pub(super) clerk: Arc<dyn ClerkApi>,
+    /// How much it may be sent.
+    pub(super) limits: WriteLimits,
 }
 
 /// The front door, before it is opened.
@@ -145,9 +153,10 @@ impl System {
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
             system.start_worker("scheduler", &schema, scheduler.run(stop));
         }
-        if let (Some(clerk), Some(database)) = (parts.dispatch, &system.database) {
+        if let (Some(dispatch), Some(database)) = (parts.dispatch, &system.database) {
+            let Dispatch { clerk, limits } = dispatch;
             let clock = Arc::clone(&parts.clock);
-            let dispatcher = Dispatcher::new(database.store(), clerk, clock, backoff);
+            let dispatcher = Dispatcher::new(database.store(), clerk, clock, backoff, limits);
             let run = dispatcher.run(outbox_bell, system.stop_work.clone());
             system.start_worker("dispatcher", &schema, run);
         }

@@ -148,6 +148,10 @@ fn delivery(outbox: &OutboxEntry, has_key: bool) -> String {
                 .as_deref()
                 .unwrap_or("no reason was given")
         ),
+        DeliveryState::Discarded => format!(
+            "{desired} is not sent: someone gave up on it; `hookmirror outbox retry {}` sends it",
+            outbox.user_id
+        ),
         DeliveryState::Pending if !has_key => {
             format!("{desired} waits: set CLERK_SECRET_KEY and it will be sent")
         }

@@ -1,12 +1,12 @@
 //! Clerk's Backend API: the key to it, and where it is.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::entry::Entry;
-use super::problems::Fault;
+use super::problems::{Fault, quoted};
 use super::reader::Reader;
-use super::setting::{DefaultValue, Setting};
+use super::setting::{DefaultValue, Number, Setting};
 
 const DEFAULT_API_URL: &str = "https://api.clerk.com/v1";
 
@@ -24,6 +24,30 @@ pub(super) const API_URL: Setting = Setting {
     meaning: "Clerk's Backend API, version included",
 };
 
+/// Clerk's own limits, by the prefix of the key ("system limits" of its documentation).
+const PRODUCTION_LIMIT: u32 = 1000;
+const DEVELOPMENT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 100_000;
+
+pub(super) const WRITES: Setting = Setting {
+    name: "CLERK_WRITES_PER_10_SECONDS",
+    alias: None,
+    default: DefaultValue::Described("1000 for a key `sk_live_…`, else 100: Clerk's limits"),
+    meaning: "writes to Clerk in any ten seconds, of this process: give each that uses the key its share",
+};
+
+pub(super) const WRITES_PER_USER: Number = Number::of(
+    Setting {
+        name: "CLERK_WRITES_PER_USER_PER_10_SECONDS",
+        alias: None,
+        default: DefaultValue::Text("10"),
+        meaning: "the same, for one user",
+    },
+    1,
+    10_000,
+    "Clerk allows ten",
+);
+
 /// How to write to Clerk.
 #[derive(Clone, Debug)]
 pub struct ClerkSettings {
@@ -31,6 +55,10 @@ pub struct ClerkSettings {
     pub secret_key: Option<SecretString>,
     /// The API's root, without a slash at its end. Encrypted, unless it is on this machine.
     pub api_url: String,
+    /// Writes in any ten seconds, to all users together.
+    pub writes_per_window: u32,
+    /// Writes in any ten seconds, to one user.
+    pub writes_per_user: u32,
 }
 
 impl Default for ClerkSettings {
@@ -39,6 +67,8 @@ impl Default for ClerkSettings {
         Self {
             secret_key: None,
             api_url: DEFAULT_API_URL.to_owned(),
+            writes_per_window: DEVELOPMENT_LIMIT,
+            writes_per_user: u32::try_from(WRITES_PER_USER.default).unwrap_or(u32::MAX),
         }
     }
 }
@@ -46,11 +76,15 @@ impl Default for ClerkSettings {
 impl ClerkSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let default = Self::default();
+        let secret_key = reader.read(&SECRET_KEY, default.secret_key, |text| {
+            parse_key(text.trim()).map(Some)
+        });
+        let limit = limit_of(secret_key.as_ref());
         Self {
-            secret_key: reader.read(&SECRET_KEY, default.secret_key, |text| {
-                parse_key(text.trim()).map(Some)
-            }),
             api_url: reader.read(&API_URL, default.api_url, parse_url),
+            writes_per_window: reader.read(&WRITES, limit, parse_writes),
+            writes_per_user: u32::try_from(reader.number(&WRITES_PER_USER)).unwrap_or(u32::MAX),
+            secret_key,
         }
     }
 }
@@ -66,6 +100,26 @@ impl ClerkSettings {
         }
         instance
     }
+}
+
+fn limit_of(key: Option<&SecretString>) -> u32 {
+    match key {
+        Some(key) if key.expose_secret().starts_with("sk_live_") => PRODUCTION_LIMIT,
+        _ => DEVELOPMENT_LIMIT,
+    }
+}
+
+fn parse_writes(text: &str) -> Result<u32, Fault> {
+    let remedy = || format!("write a whole number from 2 to {MAX_LIMIT}");
+    let writes: u32 = text.parse().map_err(|_| {
+        let what = format!("is {}, not a whole number", quoted(text));
+        Fault::new("not_a_whole_number", what, remedy())
+    })?;
+    if (2..=MAX_LIMIT).contains(&writes) {
+        return Ok(writes);
+    }
+    let what = format!("is {writes}, out of range");
+    Err(Fault::new("out_of_range", what, remedy()))
 }
 
 fn parse_key(key: &str) -> Result<SecretString, Fault> {

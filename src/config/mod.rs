@@ -76,6 +76,8 @@ pub const SETTINGS: &[Setting] = &[
     sources::STRIPE_LIVEMODE,
     clerk::SECRET_KEY,
     clerk::API_URL,
+    clerk::WRITES,
+    clerk::WRITES_PER_USER.setting,
     entitlement::PAST_DUE_IS_PAID,
     ingress::MAX_BODY_BYTES.setting,
     ingress::MAX_BUFFERED_BYTES.setting,
@@ -110,6 +112,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How long work in flight may take to finish once shutdown has begun.
     pub shutdown_deadline: Duration,
+    /// The login name of whoever runs this, as the environment tells it.
+    pub login: Option<String>,
     /// What was written and has no effect.
     pub warnings: Vec<Problem>,
 }
@@ -164,6 +168,7 @@ impl Config {
             policy: entitlement::read(&mut reader),
             log: LogSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
+            login: reader.login.take(),
             warnings: Vec::new(),
         };
         sources::connect(&mut reader, &mut config.sources, &config.clerk);

@@ -19,6 +19,9 @@ const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
 /// Settings of the contract that later versions will have.
 const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
 
+/// Where a login name may be, the best first: `sudo` tells who is behind `root`.
+const LOGIN: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
+
 /// Hands out values by setting and collects what is wrong with them. A value that cannot be used is
 /// reported and its default goes on in its place, so that one pass finds everything.
 pub(super) struct Reader {
@@ -28,6 +31,8 @@ pub(super) struct Reader {
     sources: Vec<Entry>,
     /// Whether `NO_COLOR` asks for none. Not a setting of ours: it speaks to all programs.
     pub(super) no_color: bool,
+    /// Who runs this, from the first of [`LOGIN`] that is set. Not a setting of ours either.
+    pub(super) login: Option<String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -39,6 +44,7 @@ impl Reader {
         let mut warnings = Vec::new();
         let mut variables = Layer::new();
         let mut no_color = false;
+        let mut logins = [const { None }; LOGIN.len()];
         for (name, value) in environment {
             // A name that is not text is none of ours.
             let Ok(name) = name.into_string() else {
@@ -46,6 +52,9 @@ impl Reader {
             };
             if name == "NO_COLOR" {
                 no_color = !value.is_empty();
+            }
+            if let Some(place) = LOGIN.iter().position(|login| *login == name) {
+                logins[place] = value.to_str().map(str::to_owned);
             }
             let origin = Origin::Environment;
             if !is_setting(&name) {
@@ -97,6 +106,7 @@ impl Reader {
             layers: [variables, settings, of_sources],
             sources,
             no_color,
+            login: logins.into_iter().flatten().find(|login| !login.is_empty()),
             problems,
             warnings,
         }

@@ -19,11 +19,19 @@ pub enum DeliveryState {
     UserGone,
     /// Clerk refused this very content; sending it again would not help. Someone has to look.
     Parked,
+    /// A person gave up on this desired state. A change of it is delivered like any other.
+    Discarded,
 }
 
 impl DeliveryState {
     /// All states.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::UserGone, Self::Parked];
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Delivered,
+        Self::UserGone,
+        Self::Parked,
+        Self::Discarded,
+    ];
 
     /// The word in the database.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +40,7 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::UserGone => "user_gone",
             Self::Parked => "parked",
+            Self::Discarded => "discarded",
         }
     }
 
@@ -63,6 +72,9 @@ pub struct OutboxLease {
     pub user_id: UserId,
     /// What to merge into `public_metadata`.
     pub desired: Value,
+    /// What Clerk was known to hold when the lease began, if that was known. While the lease lasts,
+    /// the entry does not say.
+    pub delivered: Option<Value>,
     /// Which lease this is: a number that grows with each lease of this user.
     pub lease: i64,
     /// How many attempts at this desired state have failed before.
@@ -84,15 +96,17 @@ pub enum DeliveryOutcome {
         /// What Clerk said, in one line.
         error: String,
     },
-    /// Nothing was sent: no attempt, and nothing was learnt.
-    NotSent,
+    /// Nothing was sent: no attempt, nothing was learnt, and Clerk holds what it held before.
+    NotSent {
+        /// When to try again.
+        again_at: Timestamp,
+    },
     /// It may work later.
     Retry {
         /// When to try again.
         at: Timestamp,
-        /// Whether this counts as a failed attempt at this state; a throttled or refused key does
-        /// not.
-        charged: bool,
+        /// Whose fault it is.
+        because: RetryReason,
         /// What went wrong, in one line.
         error: String,
     },
@@ -101,6 +115,46 @@ pub enum DeliveryOutcome {
         /// What went wrong, in one line.
         error: String,
     },
+}
+
+impl DeliveryOutcome {
+    /// The word in the history; `None` for what is no attempt.
+    pub const fn word(&self) -> Option<&'static str> {
+        match self {
+            Self::Delivered => Some("delivered"),
+            Self::UserGone { .. } => Some("user_gone"),
+            Self::NotSent { .. } => None,
+            Self::Retry { because, .. } => Some(because.as_str()),
+            Self::Parked { .. } => Some("parked"),
+        }
+    }
+}
+
+/// Why an attempt did not work this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryReason {
+    /// No answer, a conflict or an error of Clerk's: counts as a failed attempt at this state.
+    Failed,
+    /// Too many requests: says nothing about this user.
+    Throttled,
+    /// The key is not accepted: says nothing about this user.
+    KeyRefused,
+}
+
+impl RetryReason {
+    /// The word in the history.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "retry",
+            Self::Throttled => "throttled",
+            Self::KeyRefused => "key_refused",
+        }
+    }
+
+    /// Whether it counts as a failed attempt.
+    pub const fn is_charged(self) -> bool {
+        matches!(self, Self::Failed)
+    }
 }
 
 /// One row of the outbox, for people.
@@ -120,6 +174,67 @@ pub struct OutboxEntry {
     pub next_attempt_at: Option<Timestamp>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Since when this state is the desired one.
+    pub desired_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+/// One user's entry with its history, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutboxRecord {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: OutboxEntry,
+    /// How many leases there have been.
+    pub leases: i64,
+    /// Until when a dispatcher may be sending it, if one has it in hand.
+    pub leased_until: Option<Timestamp>,
+    /// The latest attempts, newest first.
+    pub attempts: Vec<OutboxAttempt>,
+}
+
+/// One attempt at delivery.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OutboxAttempt {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was sent.
+    pub desired: Value,
+    /// How it ended: the word of a [`DeliveryOutcome`].
+    pub outcome: String,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+}
+
+/// How many entries are in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutboxCount {
+    /// The state.
+    pub state: DeliveryState,
+    /// How many entries are in it.
+    pub entries: u64,
+    /// Since when the one that waits longest has been desired.
+    pub oldest: Timestamp,
+}
+
+/// Which entries. Everything given must hold; an empty list holds for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutboxFilter {
+    /// Of one of these users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<UserId>,
+    /// In one of these states.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<DeliveryState>,
+}
+
+/// What a person can do to entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboxChange {
+    /// Makes them due now, without failures. What a dispatcher has in hand is due when its lease
+    /// ends, so that two writes for one user are never on their way at once.
+    Retry,
+    /// Gives up on what is desired now.
+    Discard,
 }

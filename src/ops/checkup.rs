@@ -8,7 +8,7 @@ use super::account::Account;
 use crate::error_chain::ErrorChain;
 use crate::model::changes::Outcome;
 use crate::model::ledger::{AtBroker, IgnoredCount, Waiting, WaitingCount};
-use crate::model::outbox::DeliveryState;
+use crate::model::outbox::{DeliveryState, OutboxEntry, RetryReason};
 use crate::model::state::EventState;
 use crate::model::time::{Age, Timestamp};
 use crate::store::Store;
@@ -222,6 +222,15 @@ fn strayed(count: &IgnoredCount) -> Option<Finding> {
     ))
 }
 
+/// When the key was last refused, if the latest of the attempts at these entries tells that it was.
+async fn key_refused(store: &dyn Store, pending: &[&OutboxEntry]) -> Option<Timestamp> {
+    let tried = pending.iter().filter(|entry| entry.last_error.is_some());
+    let latest = tried.max_by_key(|entry| entry.updated_at)?;
+    let record = store.find_outbox(&latest.user_id, 1).await.ok()??;
+    let attempt = record.attempts.first()?;
+    (attempt.outcome == RetryReason::KeyRefused.as_str()).then_some(attempt.at)
+}
+
 /// Looks at the metadata that has not reached Clerk.
 pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "outbox";
@@ -244,7 +253,8 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Fin
         findings.push(Finding::warning(
             CHECK,
             format!(
-                "Clerk refuses the metadata of {}; see `hookmirror users show {}`",
+                "Clerk refuses the metadata of {}; see `hookmirror outbox show {}` and `hookmirror \
+                 outbox list --state parked`",
                 users(parked.len()),
                 example.user_id
             ),
@@ -253,8 +263,18 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Fin
     let waits = pending.len();
     let longest = pending
         .iter()
-        .map(|entry| now.since(entry.updated_at).as_secs())
+        .map(|entry| now.since(entry.desired_at).as_secs())
         .max();
+    if let Some(since) = key_refused(store, &pending).await {
+        let message = format!(
+            "Clerk does not accept CLERK_SECRET_KEY, at {since} at the latest; metadata of {} waits, for \
+             up to {} s: set the right key and restart",
+            users(waits),
+            longest.unwrap_or_default()
+        );
+        findings.push(Finding::problem(CHECK, message));
+        return findings;
+    }
     let failing: Vec<_> = pending
         .iter()
         .filter_map(|entry| Some((&entry.user_id, entry.last_error.as_ref()?)))
@@ -275,12 +295,11 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Fin
                 users(waits)
             ),
         )),
-        // How long cannot be told: every attempt writes to the entry.
-        (Some(_), Some((user, error))) => findings.push(Finding::warning(
+        (Some(age), Some((user, error))) => findings.push(Finding::warning(
             CHECK,
             format!(
-                "metadata of {} has not reached Clerk and is tried again: {error}; see \
-                 `hookmirror users show {user}`",
+                "metadata of {} has not reached Clerk and is tried again, the oldest for {age} s: {error}; \
+                 see `hookmirror outbox show {user}`",
                 users(failing.len())
             ),
         )),

@@ -1,5 +1,6 @@
-//! What an operator can look at and do: here once, for every command that shows or does it.
+//! What an operator can look at and do: written here once, for everything that offers it.
 
 pub mod account;
 pub mod checkup;
+pub mod outbox;
 pub mod payments;

@@ -1,50 +1,53 @@
 //! From the database to Clerk: desired metadata, delivered until Clerk confirms it.
 //!
-//! Actors: the [`Store`] knows what is desired and what is due, the [`Dispatcher`] leases it, asks
-//! the [`ClerkApi`] to merge it, and settles the lease with how that went.
+//! Actors: the [`Store`] knows what is desired and what is due; the [`Dispatcher`] leases it, asks
+//! the [`ClerkApi`] to merge it, and settles the lease with how that went; its gate says whether
+//! anything may be sent now, and how much.
 //!
 //! Guaranteed: what is desired is sent until Clerk confirms it, denies a user whom the mirror does not
-//! show either, or refuses the content; the newest desired state wins. NOT guaranteed: that it is sent only once. A
-//! crash between the PATCH and its record sends it again, which is harmless, as the merge of the same
-//! state changes nothing.
+//! show either, or refuses the content; the newest desired state wins; what Clerk confirmed last is not
+//! sent again. Clerk's limits are kept, and a pause that it asks for holds for everyone. While Clerk
+//! does not accept the key, one entry at a time is tried, nothing is lost or blamed, and with the first
+//! confirmed write everything goes on. NOT guaranteed: that it is sent only once. A crash between the
+//! PATCH and its record sends it again, which is harmless, as the merge of the same state changes
+//! nothing.
+//!
+//! Each dispatcher has budgets and figures of its own: one for each Clerk instance.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::outcome::judge;
-use crate::backoff::{Backoff, Outage};
-use crate::clerk_api::{ClerkApi, Disposition};
+pub use self::budget::WriteLimits;
+use self::gate::{Gate, Term};
+use self::outcome::{judge, outcome_of};
+pub use self::stats::{DeliveryStats, RequestOutcome};
+use crate::backoff::Backoff;
+use crate::clerk_api::{ClerkApi, ClerkApiError, Disposition};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::model::outbox::{DeliveryOutcome, OutboxLease};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
+mod budget;
+mod gate;
 mod outcome;
+mod running;
+mod stats;
 
-/// How many entries one round leases.
-const ROUND: u32 = 64;
-/// Calls to Clerk that are under way at once.
-const CONCURRENCY: usize = 8;
-/// How long a lease lasts. Longer than a call to Clerk can take, so that two writes for one user are
-/// not on their way at once; a crash delays what it held by no more than this.
-const LEASE: Duration = Duration::from_secs(60);
-/// How long an idle dispatcher sleeps at most: another process may have written to the outbox.
-const IDLE: Duration = Duration::from_secs(1);
+/// Calls to Clerk that are under way at once. At its largest budget, 95 writes a second, calls may
+/// take more than half a second each before this is what holds them up.
+const UNDER_WAY: usize = 64;
+/// How long a lease lasts. Longer than a call that was begun under it can take, so that two writes for
+/// one user are not on their way at once; a crash delays what it held by no more than this.
+const LEASE: Duration = Duration::from_secs(30);
 /// A call is not begun with less than this left of its lease: it could arrive after another
-/// dispatcher's newer state and undo it, and nobody would notice.
+/// dispatcher's newer state and undo it, and nobody would notice. A call takes ten seconds at most.
 const TIME_TO_CALL: Duration = Duration::from_secs(20);
-/// How long to send nothing when Clerk throttles without saying how long.
-const THROTTLED: Duration = Duration::from_secs(10);
-/// The least pause when Clerk throttles. `Retry-After: 0` must not make us spin.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause that Clerk can ask for. Its limits are per ten seconds; a proxy or a wrong
-/// clock on the other side must not silence us for days.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Delivers what the outbox holds.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct Dispatcher {
     clerk: Arc<dyn ClerkApi>,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
+    gate: Mutex<Gate>,
+    stats: Arc<DeliveryStats>,
 }
 
 /// What one round came to.
@@ -60,8 +65,20 @@ pub struct Dispatcher {
 pub struct Round {
     /// Entries that were leased.
     pub leased: usize,
-    /// How long to send nothing to anyone, because Clerk throttles or does not accept the key.
+    /// How long to send nothing to anyone: the budget is spent, Clerk throttles, or it does not accept
+    /// the key. `None` if more could be sent now, or nothing more is due.
     pub pause: Option<Duration>,
+}
+
+/// What was leased together, and may be sent.
+struct Leased {
+    leases: Vec<OutboxLease>,
+    until: Timestamp,
+    term: Term,
+    /// How many were leased; some of them may have been put off since.
+    number: usize,
+    /// Whether more may be due than could be had.
+    more: bool,
 }
 
 impl Dispatcher {
@@ -71,155 +88,192 @@ impl Dispatcher {
         clerk: Arc<dyn ClerkApi>,
         clock: Arc<dyn Clock>,
         backoff: Backoff,
+        limits: WriteLimits,
     ) -> Self {
         Self {
             store,
             clerk,
             clock,
             backoff,
+            gate: Mutex::new(Gate::new(limits, backoff)),
+            stats: Arc::default(),
         }
+    }
+
+    /// What it can tell about itself, also while it runs.
+    pub fn stats(&self) -> Arc<DeliveryStats> {
+        Arc::clone(&self.stats)
     }
 
     /// Delivers until `stop`; then it finishes the calls under way and begins no other. `bell` tells
     /// that something was written.
     pub async fn run(self, bell: Arc<Notify>, stop: CancellationToken) {
-        let mut outage = Outage::new(self.backoff);
-        while !stop.is_cancelled() {
-            // Only an idle dispatcher listens to the bell; a pause is kept whoever rings.
-            let pause = match self.round(&stop).await {
-                Ok(round) => {
-                    if outage.end() {
-                        tracing::info!("the database is back: delivery to Clerk resumes");
-                    }
-                    if round.pause.is_none() && round.leased > 0 {
-                        continue;
-                    }
-                    round.pause
-                }
-                Err(error) => {
-                    let wait = outage.failed();
-                    if outage.has_just_begun() {
-                        tracing::error!(
-                            error = %ErrorChain(&error),
-                            "delivery to Clerk pauses; what is due stays in the outbox"
-                        );
-                    }
-                    Some(wait)
-                }
-            };
-            match pause {
-                Some(pause) => {
-                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-                }
-                None => {
-                    let sleep = tokio::time::sleep(self.until_next_due().await);
-                    tokio::select! {
-                        () = sleep => {}
-                        () = bell.notified() => {}
-                        () = stop.cancelled() => {}
-                    }
-                }
-            }
-        }
+        running::run(Arc::new(self), bell, stop).await;
     }
 
-    /// Leases what is due, sends it, and settles each lease. After `stop`, what was not begun is
-    /// handed back.
+    /// Leases what is due and may be sent, sends it, and settles each lease. After `stop`, what was not
+    /// begun is handed back. Does not wait for a budget: answers how long to.
     ///
     /// # Errors
     ///
     /// When the database cannot be used. Leases that were not settled run out by themselves.
     pub async fn round(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
-        let now = self.clock.now();
-        let until = now.plus(LEASE);
-        let leases = self.store.lease_outbox(ROUND, now, until).await?;
-        let leased = leases.len();
-        let ceased = stop.child_token();
-        let results: Vec<Result<Option<Duration>, StoreError>> = stream::iter(leases)
-            .map(|lease| self.deliver(lease, until, &ceased))
-            .buffer_unordered(CONCURRENCY)
+        let Leased {
+            leases,
+            until,
+            term,
+            number,
+            more,
+        } = self.lease(UNDER_WAY).await?;
+        let results: Vec<Result<(), StoreError>> = stream::iter(leases)
+            .map(|lease| self.deliver(lease, until, term, stop))
+            .buffer_unordered(UNDER_WAY)
             .collect()
             .await;
-
-        let mut round = Round {
-            leased,
-            pause: None,
+        results.into_iter().collect::<Result<(), StoreError>>()?;
+        let now = self.clock.now();
+        let is_closed = !self.gate().holds(term);
+        let pause = if more || is_closed {
+            self.gate().pause(now)
+        } else {
+            None
         };
-        for pause in results {
-            round.pause = round.pause.max(pause?);
-        }
-        Ok(round)
+        Ok(Round {
+            leased: number,
+            pause,
+        })
     }
 
-    /// Answers how long to send nothing, if so.
+    /// A panic while it was locked leaves figures that are right enough.
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leases no more than may be sent now, and no more than `room`. Who has had enough writes of late
+    /// is put off, without holding up the others.
+    async fn lease(&self, room: usize) -> Result<Leased, StoreError> {
+        let now = self.clock.now();
+        let (writes, term) = self.gate().open_for(now);
+        let wanted = writes.min(u32::try_from(room).unwrap_or(u32::MAX));
+        let until = now.plus(LEASE);
+        let mut leased = Leased {
+            leases: Vec::new(),
+            until,
+            term,
+            number: 0,
+            more: true,
+        };
+        if wanted == 0 {
+            return Ok(leased);
+        }
+        let due = self.store.lease_outbox(wanted, now, until).await?;
+        leased.number = due.len();
+        leased.more = due.len() >= wanted as usize;
+        let mut put_off = Vec::new();
+        {
+            let now = self.clock.now();
+            let mut gate = self.gate();
+            for lease in due {
+                match gate.admit(&lease.user_id, now) {
+                    Ok(()) => leased.leases.push(lease),
+                    Err(again_at) => put_off.push((lease, again_at)),
+                }
+            }
+            gate.sending(leased.leases.len(), now);
+        }
+        for (lease, again_at) in put_off {
+            self.hand_back(&lease, again_at).await?;
+        }
+        Ok(leased)
+    }
+
+    async fn hand_back(&self, lease: &OutboxLease, again_at: Timestamp) -> Result<(), StoreError> {
+        let outcome = DeliveryOutcome::NotSent { again_at };
+        let now = self.clock.now();
+        self.store.settle_outbox(lease, &outcome, now).await
+    }
+
+    /// Sends one entry, if that may still be done, and settles its lease.
     async fn deliver(
         &self,
         lease: OutboxLease,
         until: Timestamp,
-        ceased: &CancellationToken,
-    ) -> Result<Option<Duration>, StoreError> {
+        term: Term,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        // A refusal earlier in this round can hold for everyone.
-        if ceased.is_cancelled() || until.since(now) < TIME_TO_CALL {
-            let outcome = DeliveryOutcome::NotSent;
-            self.store.settle_outbox(&lease, &outcome, now).await?;
-            return Ok(None);
+        // A refusal since it was leased can hold for everyone.
+        let may_send = !stop.is_cancelled() && self.gate().holds(term);
+        if !may_send || until.since(now) < TIME_TO_CALL {
+            return self.hand_back(&lease, now).await;
         }
         let result = self
             .clerk
             .merge_public_metadata(&lease.user_id, &lease.desired)
             .await;
         let now = self.clock.now();
-        let pause = result.as_ref().err().and_then(|error| {
-            let disposition = error.disposition();
-            let pause = self.pause(disposition);
-            if pause.is_some() {
-                ceased.cancel();
+        let error = result.as_ref().err();
+        self.stats.count(outcome_of(error));
+        let again_at = self.learn(&lease, error, term, now);
+        let outcome = judge(error, again_at);
+        self.store.settle_outbox(&lease, &outcome, now).await
+    }
+
+    /// Takes note of an answer and logs it. Answers when to try again, if that is of any use.
+    fn learn(
+        &self,
+        lease: &OutboxLease,
+        error: Option<&ClerkApiError>,
+        term: Term,
+        now: Timestamp,
+    ) -> Timestamp {
+        let user = &lease.user_id;
+        let Some(error) = error else {
+            if let Some(since) = self.gate().confirmed(term) {
+                self.stats.key_accepted();
+                tracing::info!(
+                    refused_since = %since,
+                    "Clerk accepts CLERK_SECRET_KEY again: delivery goes on"
+                );
             }
-            log(&lease, disposition, error);
-            pause
-        });
-        let outcome = judge(result.as_ref().err(), now, pause, || {
-            let backoff = self.backoff.of(lease.user_id.as_str());
-            backoff.delay(lease.failures)
-        });
-        self.store.settle_outbox(&lease, &outcome, now).await?;
-        Ok(pause)
-    }
-
-    fn pause(&self, disposition: Disposition) -> Option<Duration> {
+            return now;
+        };
+        let disposition = error.disposition();
+        if disposition == Disposition::KeyRefused {
+            let (again_at, is_news) = self.gate().key_refused(term, now);
+            // Once, not with each try: a log that repeats itself hides what is in it.
+            if is_news {
+                self.stats.key_refused(now);
+                tracing::error!(
+                    error = %ErrorChain(error),
+                    "Clerk does not accept CLERK_SECRET_KEY: nothing is lost, metadata waits in the \
+                     outbox and is sent as soon as a key is accepted"
+                );
+            }
+            return again_at;
+        }
+        self.gate().undecided(term, now);
+        let error = ErrorChain(error);
         match disposition {
-            Disposition::Throttled(Some(pause)) => Some(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)),
-            Disposition::Throttled(None) => Some(THROTTLED),
-            Disposition::KeyRefused => Some(self.backoff.longest),
-            Disposition::Retry | Disposition::UserGone | Disposition::Park => None,
+            Disposition::Throttled(asked) => {
+                let (again_at, is_news) = self.gate().throttled(asked, now);
+                if is_news {
+                    tracing::warn!(%error, until = %again_at, "Clerk throttles; sending pauses");
+                }
+                return again_at;
+            }
+            Disposition::Park => tracing::error!(
+                user.id = %user, %error,
+                "Clerk refuses the metadata of {user}; see `hookmirror outbox show {user}`"
+            ),
+            Disposition::UserGone => {
+                tracing::info!(user.id = %user, "Clerk does not know {user}");
+            }
+            Disposition::Retry | Disposition::KeyRefused => {
+                tracing::warn!(user.id = %user, %error, "metadata of {user} not delivered yet");
+            }
         }
-    }
-
-    async fn until_next_due(&self) -> Duration {
-        let due: Option<Timestamp> = self.store.next_outbox_due().await.unwrap_or_default();
-        due.map_or(IDLE, |due| due.since(self.clock.now()).min(IDLE))
-    }
-}
-
-fn log(lease: &OutboxLease, disposition: Disposition, error: &crate::clerk_api::ClerkApiError) {
-    let user = &lease.user_id;
-    let error = ErrorChain(error);
-    match disposition {
-        Disposition::KeyRefused => tracing::error!(
-            user.id = %user, %error,
-            "Clerk does not accept CLERK_SECRET_KEY; nothing is lost, sending resumes with a valid key"
-        ),
-        Disposition::Park => tracing::error!(
-            user.id = %user, %error,
-            "Clerk refuses the metadata of {user}; see `hookmirror users show {user}`"
-        ),
-        Disposition::Throttled(_) => tracing::warn!(%error, "Clerk throttles; sending pauses"),
-        Disposition::UserGone => {
-            tracing::info!(user.id = %user, "Clerk does not know {user}");
-        }
-        Disposition::Retry => {
-            tracing::warn!(user.id = %user, %error, "metadata of {user} not delivered yet");
-        }
+        let backoff = self.backoff.of(user.as_str());
+        now.plus(backoff.delay(lease.failures))
     }
 }

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 7] = [
+const SQLITE: [(i64, &str, &str); 8] = [
     (
         1,
         "users",
@@ -36,6 +36,11 @@ const SQLITE: [(i64, &str, &str); 7] = [
         include_str!("../../migrations/sqlite/0005_retries.sql"),
     ),
     (
+        6,
+        "operators",
+        include_str!("../../migrations/sqlite/0006_operators.sql"),
+    ),
+    (
         7,
         "payment_facts",
         include_str!("../../migrations/sqlite/0007_payment_facts.sql"),
@@ -47,7 +52,7 @@ const SQLITE: [(i64, &str, &str); 7] = [
     ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 7] = [
+const POSTGRES: [(i64, &str, &str); 8] = [
     (
         1,
         "users",
@@ -72,6 +77,11 @@ const POSTGRES: [(i64, &str, &str); 7] = [
         5,
         "retries",
         include_str!("../../migrations/postgres/0005_retries.sql"),
+    ),
+    (
+        6,
+        "operators",
+        include_str!("../../migrations/postgres/0006_operators.sql"),
     ),
     (
         7,

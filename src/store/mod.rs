@@ -18,7 +18,11 @@ use async_trait::async_trait;
 use crate::model::changes::{Applied, Planned};
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::operator::{ActionRecord, OperatorAction};
+use crate::model::outbox::{
+    DeliveryOutcome, DeliveryState, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter,
+    OutboxLease, OutboxRecord,
+};
 use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
@@ -132,8 +136,44 @@ pub trait Store: Debug + Send + Sync {
     /// When the next entry of the outbox falls due, leases included; `None` if nothing waits.
     async fn next_outbox_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Entries of the outbox that are not delivered, oldest change first, `limit` at most.
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// Entries of the outbox that match, the longest desired first, `limit` at most.
+    async fn list_outbox(
+        &self,
+        filter: &OutboxFilter,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// The same of those that wait, or that someone has to look at.
+    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
+        let filter = OutboxFilter {
+            states: vec![DeliveryState::Pending, DeliveryState::Parked],
+            ..OutboxFilter::default()
+        };
+        self.list_outbox(&filter, limit).await
+    }
+
+    /// How many entries of the outbox there are in each state that any is in.
+    async fn count_outbox(&self) -> Result<Vec<OutboxCount>, StoreError>;
+
+    /// One user's entry with its latest attempts, `attempts` at most; `None` if there is none.
+    async fn find_outbox(
+        &self,
+        user: &UserId,
+        attempts: u32,
+    ) -> Result<Option<OutboxRecord>, StoreError>;
+
+    /// Changes all entries that match, or counts them if it is a dry run, and records the action: all
+    /// in one transaction.
+    async fn change_outbox(
+        &self,
+        change: OutboxChange,
+        filter: &OutboxFilter,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<ActionRecord, StoreError>;
+
+    /// What operators have asked for, newest first, `limit` at most.
+    async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError>;
 
     /// Proves that the database answers now, and can be written to.
     async fn ping(&self) -> Result<(), StoreError>;

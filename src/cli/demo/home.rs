@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::super::engines::database::Database;
 use super::super::engines::queue::Queue;
-use super::super::system::{Ingress, Parts, System};
+use super::super::system::{Dispatch, Ingress, Parts, System};
 use super::cast::PASSER_BY;
 use super::payloads;
 use super::stage::Stage;
@@ -24,9 +24,15 @@ use crate::config::DatabaseUrl;
 use crate::ingress::Limits;
 use crate::model::entitlement::Policy;
 use crate::model::source::{Provider, Source};
+use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
 
 const TOLERANCE: Duration = Duration::from_secs(300);
+/// The stand-in has no limits; `send` makes many users.
+const LIMITS: WriteLimits = WriteLimits {
+    per_instance: 10_000,
+    per_user: 1000,
+};
 /// How long the roles may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -76,7 +82,10 @@ impl Home {
                 verifiers,
                 limits: Limits::default(),
             }),
-            dispatch: Some(Arc::new(api)),
+            dispatch: Some(Dispatch {
+                clerk: Arc::new(api),
+                limits: LIMITS,
+            }),
             clock: Arc::new(SystemClock),
             seed,
         })

@@ -20,6 +20,7 @@ use crate::model::time::Timestamp;
 use crate::shutdown::Shutdown;
 
 mod cast;
+pub mod clerk_rules;
 mod home;
 mod payloads;
 mod report;

@@ -27,7 +27,11 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::operator::{ActionRecord, OperatorAction};
+use crate::model::outbox::{
+    DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
+    OutboxRecord,
+};
 use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
@@ -38,9 +42,11 @@ mod entitlements;
 mod facts;
 mod ledger;
 mod locks;
+mod operators;
 mod outbox;
 mod payments;
 mod read_ledger;
+mod read_outbox;
 mod read_users;
 mod retries;
 mod rows;
@@ -327,8 +333,42 @@ impl Store for PostgresStore {
         bounded("look for due entries of the outbox", due).await
     }
 
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        bounded("list the outbox", outbox::undelivered(self, limit)).await
+    async fn list_outbox(
+        &self,
+        filter: &OutboxFilter,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        bounded("list the outbox", read_outbox::list(self, filter, limit)).await
+    }
+
+    async fn count_outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        bounded("count the outbox", read_outbox::count(self)).await
+    }
+
+    async fn find_outbox(
+        &self,
+        user: &UserId,
+        attempts: u32,
+    ) -> Result<Option<OutboxRecord>, StoreError> {
+        bounded("read the outbox", read_outbox::find(self, user, attempts)).await
+    }
+
+    async fn change_outbox(
+        &self,
+        change: OutboxChange,
+        filter: &OutboxFilter,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<ActionRecord, StoreError> {
+        bounded(
+            "change the outbox",
+            operators::change_outbox(self, change, filter, action, now),
+        )
+        .await
+    }
+
+    async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        bounded("list what operators did", operators::list(self, limit)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::super::fold::users::UserFold;
@@ -10,7 +9,7 @@ use super::super::problem::unavailable;
 use super::rows::{Reader, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
-use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
+use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease};
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, UserId};
 
@@ -58,12 +57,13 @@ pub(super) async fn desire(
     let insert_if_absent: Vec<bool> = entitlements.values().map(Option::is_some).collect();
     sqlx::query(
         "INSERT INTO outbox AS o \
-         (user_id, state, desired, failures, lease, next_attempt_at, updated_at) \
-         SELECT d.user_id, 'pending', d.desired::jsonb, 0, 0, $4, $4 \
+         (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at) \
+         SELECT d.user_id, 'pending', d.desired::jsonb, $4, 0, 0, $4, $4 \
          FROM UNNEST($1::text[], $2::text[], $3::boolean[]) AS d(user_id, desired, if_absent) \
          WHERE d.if_absent OR EXISTS (SELECT 1 FROM outbox WHERE outbox.user_id = d.user_id) \
          ORDER BY d.user_id COLLATE \"C\" \
          ON CONFLICT (user_id) DO UPDATE SET desired = excluded.desired, \
+         desired_at = excluded.desired_at, \
          state = CASE WHEN o.delivered = excluded.desired THEN 'delivered' ELSE 'pending' END, \
          next_attempt_at = CASE WHEN o.delivered = excluded.desired THEN NULL \
          ELSE GREATEST(excluded.next_attempt_at, o.leased_until) END, \
@@ -137,12 +137,13 @@ pub(super) async fn lease(
     let mut connection = store.acquire(action).await?;
     let rows = sqlx::query(
         "WITH due AS MATERIALIZED (\
-         SELECT user_id FROM outbox WHERE state = 'pending' AND next_attempt_at <= $2 \
+         SELECT user_id, delivered FROM outbox WHERE state = 'pending' AND next_attempt_at <= $2 \
          ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
          UPDATE outbox AS o SET lease = o.lease + 1, leased_until = $1, next_attempt_at = $1, \
          delivered = NULL \
          FROM due WHERE o.user_id = due.user_id \
-         RETURNING o.user_id, o.desired::text AS desired, o.lease, o.failures, \
+         RETURNING o.user_id, o.desired::text AS desired, due.delivered::text AS delivered, \
+         o.lease, o.failures, \
          (SELECT revision FROM users WHERE users.id = o.user_id) AS mirrored",
     )
     .bind(stored(until))
@@ -158,6 +159,8 @@ pub(super) async fn lease(
             Ok(OutboxLease {
                 user_id: reader.parse("user_id", UserId::parse)?,
                 desired: reader.parse("desired", |text| serde_json::from_str(text).ok())?,
+                delivered: reader
+                    .parse_optional("delivered", |text| serde_json::from_str(text).ok())?,
                 lease: reader.get("lease")?,
                 failures: reader.count("failures")?,
                 mirrored: reader
@@ -184,16 +187,20 @@ pub(super) async fn settle(
     recorded.await.map_err(unavailable(action))
 }
 
+/// As nothing was sent, Clerk holds what it held before the lease.
 async fn hand_back(
     connection: &mut PgConnection,
     lease: &OutboxLease,
-    now: Timestamp,
+    again_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE outbox SET leased_until = NULL, next_attempt_at = $1 \
-         WHERE user_id = $2 AND lease = $3 AND state = 'pending'",
+        "UPDATE outbox SET leased_until = NULL, delivered = $1::jsonb, \
+         state = CASE WHEN desired = $1::jsonb THEN 'delivered' ELSE 'pending' END, \
+         next_attempt_at = CASE WHEN desired = $1::jsonb THEN NULL ELSE $2::timestamptz END \
+         WHERE user_id = $3 AND lease = $4 AND state = 'pending'",
     )
-    .bind(stored(now))
+    .bind(lease.delivered.as_ref().map(ToString::to_string))
+    .bind(stored(again_at))
     .bind(lease.user_id.as_str())
     .bind(lease.lease)
     .execute(connection)
@@ -208,31 +215,32 @@ async fn record(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sent = lease.desired.to_string();
-    let (word, state, next, failures, error) = match outcome {
-        DeliveryOutcome::Delivered => ("delivered", DeliveryState::Delivered, None, 0, None),
+    let (state, next, failures, error) = match outcome {
+        DeliveryOutcome::Delivered => (DeliveryState::Delivered, None, 0, None),
         DeliveryOutcome::UserGone { again_at, error } => {
             if was_mirrored_meanwhile(connection, lease).await? {
                 (
-                    "user_gone",
                     DeliveryState::Pending,
                     Some(*again_at),
                     lease.failures.saturating_add(1),
                     Some(error.as_str()),
                 )
             } else {
-                ("user_gone", DeliveryState::UserGone, None, 0, None)
+                (DeliveryState::UserGone, None, 0, None)
             }
         }
-        DeliveryOutcome::NotSent => return hand_back(connection, lease, now).await,
-        DeliveryOutcome::Retry { at, charged, error } => (
-            "retry",
+        DeliveryOutcome::NotSent { again_at } => {
+            return hand_back(connection, lease, *again_at).await;
+        }
+        DeliveryOutcome::Retry { at, because, error } => (
             DeliveryState::Pending,
             Some(*at),
-            lease.failures.saturating_add(u32::from(*charged)),
+            lease
+                .failures
+                .saturating_add(u32::from(because.is_charged())),
             Some(error.as_str()),
         ),
         DeliveryOutcome::Parked { error } => (
-            "parked",
             DeliveryState::Parked,
             None,
             lease.failures.saturating_add(1),
@@ -269,7 +277,7 @@ async fn record(
     .bind(lease.user_id.as_str())
     .bind(stored(now))
     .bind(&sent)
-    .bind(word)
+    .bind(outcome.word())
     .bind(error)
     .execute(connection)
     .await?;
@@ -308,55 +316,4 @@ pub(super) async fn next_due(store: &PostgresStore) -> Result<Option<Timestamp>,
     .await
     .map_err(unavailable(action))?;
     Reader::new("outbox", "the next entry", &row).optional_time("next_attempt_at")
-}
-
-/// Entries that someone may have to look at, or that wait.
-pub(super) async fn undelivered(
-    store: &PostgresStore,
-    limit: u32,
-) -> Result<Vec<OutboxEntry>, StoreError> {
-    let action = "list the outbox";
-    let mut connection = store.acquire(action).await?;
-    let rows = sqlx::query(
-        "SELECT user_id, state, desired::text AS desired, delivered::text AS delivered, failures, \
-         next_attempt_at, last_error, updated_at FROM outbox \
-         WHERE state IN ('pending', 'parked') ORDER BY updated_at, user_id LIMIT $1",
-    )
-    .bind(i64::from(limit))
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(unavailable(action))?;
-    rows.iter().map(entry).collect()
-}
-
-/// The entry of one user.
-pub(super) async fn of_user(
-    connection: &mut PgConnection,
-    user: &UserId,
-) -> Result<Option<OutboxEntry>, StoreError> {
-    let row = sqlx::query(
-        "SELECT user_id, state, desired::text AS desired, delivered::text AS delivered, failures, \
-         next_attempt_at, last_error, updated_at FROM outbox WHERE user_id = $1",
-    )
-    .bind(user.as_str())
-    .fetch_optional(connection)
-    .await
-    .map_err(unavailable("read the outbox"))?;
-    row.as_ref().map(entry).transpose()
-}
-
-fn entry(row: &PgRow) -> Result<OutboxEntry, StoreError> {
-    let user: &str = row.try_get("user_id").unwrap_or_default();
-    let reader = Reader::new("outbox", user, row);
-    let json = |text: &str| serde_json::from_str(text).ok();
-    Ok(OutboxEntry {
-        user_id: reader.parse("user_id", UserId::parse)?,
-        state: reader.parse("state", DeliveryState::parse)?,
-        desired: reader.parse("desired", json)?,
-        delivered: reader.parse_optional("delivered", json)?,
-        failures: reader.count("failures")?,
-        next_attempt_at: reader.optional_time("next_attempt_at")?,
-        last_error: reader.get("last_error")?,
-        updated_at: reader.time("updated_at")?,
-    })
 }

@@ -22,7 +22,11 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use crate::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use crate::model::operator::{ActionRecord, OperatorAction};
+use crate::model::outbox::{
+    DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
+    OutboxRecord,
+};
 use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
@@ -31,9 +35,11 @@ use crate::model::user::UserId;
 mod entitlements;
 mod facts;
 mod ledger;
+mod operators;
 mod outbox;
 mod payments;
 mod read_ledger;
+mod read_outbox;
 mod read_users;
 mod retries;
 mod rows;
@@ -307,8 +313,38 @@ impl Store for SqliteStore {
         outbox::next_due(&self.readers).await
     }
 
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        outbox::undelivered(&self.readers, limit).await
+    async fn list_outbox(
+        &self,
+        filter: &OutboxFilter,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        read_outbox::list(&self.readers, filter, limit).await
+    }
+
+    async fn count_outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        read_outbox::count(&self.readers).await
+    }
+
+    async fn find_outbox(
+        &self,
+        user: &UserId,
+        attempts: u32,
+    ) -> Result<Option<OutboxRecord>, StoreError> {
+        read_outbox::find(&self.readers, user, attempts).await
+    }
+
+    async fn change_outbox(
+        &self,
+        change: OutboxChange,
+        filter: &OutboxFilter,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<ActionRecord, StoreError> {
+        operators::change_outbox(self, change, filter, action, now).await
+    }
+
+    async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        operators::list(&self.readers, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqlitePool;
 use sqlx::{Row, SqliteConnection};
 
 use super::super::fold::users::UserFold;
@@ -10,7 +10,7 @@ use super::super::problem::{ApplyError, unavailable};
 use super::rows::{Reader, json_list};
 use super::{SqliteStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
-use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
+use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease};
 use crate::model::time::Timestamp;
 use crate::model::user::{Revision, UserId};
 
@@ -29,10 +29,11 @@ pub(super) async fn desire(
         let insert_if_absent = entitlement.is_some();
         sqlx::query(
             "INSERT INTO outbox \
-             (user_id, state, desired, failures, lease, next_attempt_at, updated_at) \
-             SELECT ?1, 'pending', ?2, 0, 0, ?3, ?3 \
+             (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at) \
+             SELECT ?1, 'pending', ?2, ?3, 0, 0, ?3, ?3 \
              WHERE ?4 OR EXISTS (SELECT 1 FROM outbox WHERE user_id = ?1) \
              ON CONFLICT (user_id) DO UPDATE SET desired = excluded.desired, \
+             desired_at = excluded.desired_at, \
              state = CASE WHEN delivered = excluded.desired THEN 'delivered' ELSE 'pending' END, \
              next_attempt_at = CASE WHEN delivered = excluded.desired THEN NULL \
              ELSE MAX(excluded.next_attempt_at, COALESCE(leased_until, '')) END, \
@@ -104,17 +105,23 @@ pub(super) async fn lease(
     let action = "lease entries of the outbox";
     let mut transaction = store.begin(action).await?;
     let rows = sqlx::query(
-        "UPDATE outbox SET lease = lease + 1, leased_until = ?1, next_attempt_at = ?1, \
-         delivered = NULL \
-         WHERE user_id IN (SELECT user_id FROM outbox \
-         WHERE state = 'pending' AND next_attempt_at <= ?2 ORDER BY next_attempt_at LIMIT ?3) \
-         RETURNING user_id, desired, lease, failures, \
-         (SELECT revision FROM users WHERE users.id = outbox.user_id) AS mirrored",
+        "SELECT user_id, desired, delivered, lease + 1 AS lease, failures, \
+         (SELECT revision FROM users WHERE users.id = outbox.user_id) AS mirrored FROM outbox \
+         WHERE state = 'pending' AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
     )
-    .bind(until.to_string())
     .bind(now.to_string())
     .bind(limit)
     .fetch_all(&mut *transaction)
+    .await
+    .map_err(unavailable(action))?;
+    let users = rows.iter().filter_map(|row| row.try_get("user_id").ok());
+    sqlx::query(
+        "UPDATE outbox SET lease = lease + 1, leased_until = ?1, next_attempt_at = ?1, \
+         delivered = NULL WHERE user_id IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(until.to_string())
+    .bind(json_list(users))
+    .execute(&mut *transaction)
     .await
     .map_err(unavailable(action))?;
     transaction.commit().await.map_err(unavailable(action))?;
@@ -125,6 +132,8 @@ pub(super) async fn lease(
             Ok(OutboxLease {
                 user_id: reader.parse("user_id", UserId::parse)?,
                 desired: reader.parse("desired", |text| serde_json::from_str(text).ok())?,
+                delivered: reader
+                    .parse_optional("delivered", |text| serde_json::from_str(text).ok())?,
                 lease: reader.get("lease")?,
                 failures: reader.count("failures")?,
                 mirrored: reader
@@ -151,16 +160,20 @@ pub(super) async fn settle(
     recorded.await.map_err(unavailable(action))
 }
 
+/// As nothing was sent, Clerk holds what it held before the lease.
 async fn hand_back(
     connection: &mut SqliteConnection,
     lease: &OutboxLease,
-    now: Timestamp,
+    again_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE outbox SET leased_until = NULL, next_attempt_at = ? \
-         WHERE user_id = ? AND lease = ? AND state = 'pending'",
+        "UPDATE outbox SET leased_until = NULL, delivered = ?1, \
+         state = CASE WHEN desired = ?1 THEN 'delivered' ELSE 'pending' END, \
+         next_attempt_at = CASE WHEN desired = ?1 THEN NULL ELSE ?2 END \
+         WHERE user_id = ?3 AND lease = ?4 AND state = 'pending'",
     )
-    .bind(now.to_string())
+    .bind(lease.delivered.as_ref().map(ToString::to_string))
+    .bind(again_at.to_string())
     .bind(lease.user_id.as_str())
     .bind(lease.lease)
     .execute(connection)
@@ -175,33 +188,34 @@ async fn record(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sent = lease.desired.to_string();
-    let (word, state, next, failures, error) = match outcome {
-        DeliveryOutcome::Delivered => ("delivered", DeliveryState::Delivered, None, 0, None),
+    let (state, next, failures, error) = match outcome {
+        DeliveryOutcome::Delivered => (DeliveryState::Delivered, None, 0, None),
         // In the transaction that writes: a user who is mirrored after it finds `user_gone` and
         // wakes the entry.
         DeliveryOutcome::UserGone { again_at, error } => {
             if was_mirrored_meanwhile(connection, lease).await? {
                 (
-                    "user_gone",
                     DeliveryState::Pending,
                     Some(again_at.to_string()),
                     lease.failures.saturating_add(1),
                     Some(error.as_str()),
                 )
             } else {
-                ("user_gone", DeliveryState::UserGone, None, 0, None)
+                (DeliveryState::UserGone, None, 0, None)
             }
         }
-        DeliveryOutcome::NotSent => return hand_back(connection, lease, now).await,
-        DeliveryOutcome::Retry { at, charged, error } => (
-            "retry",
+        DeliveryOutcome::NotSent { again_at } => {
+            return hand_back(connection, lease, *again_at).await;
+        }
+        DeliveryOutcome::Retry { at, because, error } => (
             DeliveryState::Pending,
             Some(at.to_string()),
-            lease.failures.saturating_add(u32::from(*charged)),
+            lease
+                .failures
+                .saturating_add(u32::from(because.is_charged())),
             Some(error.as_str()),
         ),
         DeliveryOutcome::Parked { error } => (
-            "parked",
             DeliveryState::Parked,
             None,
             lease.failures.saturating_add(1),
@@ -238,7 +252,7 @@ async fn record(
     .bind(lease.user_id.as_str())
     .bind(&now)
     .bind(&sent)
-    .bind(word)
+    .bind(outcome.word())
     .bind(error)
     .execute(connection)
     .await?;
@@ -266,53 +280,4 @@ pub(super) async fn next_due(readers: &SqlitePool) -> Result<Option<Timestamp>, 
     .await
     .map_err(unavailable("look for due entries of the outbox"))?;
     Reader::new("outbox", "the next entry", &row).optional_time("next_attempt_at")
-}
-
-const ENTRY: &str = "SELECT user_id, state, desired, delivered, failures, next_attempt_at, \
-     last_error, updated_at FROM outbox";
-
-/// Entries that someone may have to look at, or that wait.
-pub(super) async fn undelivered(
-    readers: &SqlitePool,
-    limit: u32,
-) -> Result<Vec<OutboxEntry>, StoreError> {
-    let rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(ENTRY)
-        .push(" WHERE state IN ('pending', 'parked') ORDER BY updated_at, user_id LIMIT ")
-        .push_bind(limit)
-        .build()
-        .fetch_all(readers)
-        .await
-        .map_err(unavailable("list the outbox"))?;
-    rows.iter().map(entry).collect()
-}
-
-/// The entry of one user.
-pub(super) async fn of_user(
-    readers: &SqlitePool,
-    user: &UserId,
-) -> Result<Option<OutboxEntry>, StoreError> {
-    let row = sqlx::QueryBuilder::<sqlx::Sqlite>::new(ENTRY)
-        .push(" WHERE user_id = ")
-        .push_bind(user.as_str())
-        .build()
-        .fetch_optional(readers)
-        .await
-        .map_err(unavailable("read the outbox"))?;
-    row.as_ref().map(entry).transpose()
-}
-
-fn entry(row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
-    let user: &str = row.try_get("user_id").unwrap_or_default();
-    let reader = Reader::new("outbox", user, row);
-    let json = |text: &str| serde_json::from_str(text).ok();
-    Ok(OutboxEntry {
-        user_id: reader.parse("user_id", UserId::parse)?,
-        state: reader.parse("state", DeliveryState::parse)?,
-        desired: reader.parse("desired", json)?,
-        delivered: reader.parse_optional("delivered", json)?,
-        failures: reader.count("failures")?,
-        next_attempt_at: reader.optional_time("next_attempt_at")?,
-        last_error: reader.get("last_error")?,
-        updated_at: reader.time("updated_at")?,
-    })
 }

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::super::problem::unavailable;
 use super::rows::Reader;
-use super::{SqliteStore, StoreError, outbox, payments};
+use super::{SqliteStore, StoreError, payments, read_outbox};
 use crate::model::entitlement::purchase::purchases;
 use crate::model::entitlement::{Entitlement, PaymentState, Rule};
 use crate::model::ledger::{MirroredUser, UserReport};
@@ -53,7 +53,7 @@ pub(super) async fn find(
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,
-        outbox: outbox::of_user(&store.readers, id).await?,
+        outbox: read_outbox::of_user(&store.readers, id).await?,
     };
     let known = report.deleted_at.is_some()
         || report.user.is_some()

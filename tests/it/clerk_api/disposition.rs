@@ -31,6 +31,17 @@ fn every_failure_has_its_disposition() {
         };
         assert_eq!(error.disposition(), expected, "status {status}");
     }
+    for (code, expected) in [
+        ("resource_locked", Disposition::Retry),
+        ("user_managed_by_scim", Disposition::Park),
+    ] {
+        let error = ClerkApiError::Answered {
+            status: 409,
+            code: code.to_owned(),
+            retry_after: None,
+        };
+        assert_eq!(error.disposition(), expected, "409 {code}");
+    }
     assert_eq!(
         ClerkApiError::NoAnswer("cut".into()).disposition(),
         Disposition::Retry

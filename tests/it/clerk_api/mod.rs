@@ -4,4 +4,5 @@
 
 mod answers;
 mod disposition;
+mod fake;
 mod stand_in;

@@ -2,7 +2,8 @@
 
 use hookmirror::clerk_api::http::HttpClerkApi;
 use hookmirror::clerk_api::{ClerkApi, ClerkApiError, Disposition};
-use hookmirror::cli::demo::stand_in_clerk::{StandInClerk, merged, start};
+use hookmirror::cli::demo::clerk_rules::merged;
+use hookmirror::cli::demo::stand_in_clerk::{StandInClerk, start};
 use hookmirror::model::user::UserId;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -12,6 +12,7 @@ pub(crate) async fn home_with_clerk() -> (Home, StandInClerk) {
         .unwrap();
     let home = Home::new()
         .with("CLERK_SECRET_KEY", CLERK_KEY)
+        .with("CLERK_WRITES_PER_10_SECONDS", "100000")
         .with("CLERK_API_URL", &clerk.api_url());
     (home, clerk)
 }

@@ -145,7 +145,7 @@ fn metadata_that_clerk_does_not_take_is_not_called_well() {
     let (code, found) = findings(&home);
     assert_eq!(code, Some(0), "the service itself works");
     let (_, _, message) = found.last().unwrap();
-    for word in ["1 user ", "did not answer", "users show user_"] {
+    for word in ["1 user ", "did not answer", "outbox show user_"] {
         assert!(message.contains(word), "no {word:?} in {message:?}");
     }
 }

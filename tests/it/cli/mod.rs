@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod help;
 mod migrate;
+mod outbox;
 mod policy;
 pub(crate) mod process;
 pub(crate) mod reference;

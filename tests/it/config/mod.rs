@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hookmirror::config::{Config, ConfigProblems, Origin, Problem};
 use tempfile::TempDir;
 
+mod clerk;
 mod data_dir;
 mod layers;
 mod problems;

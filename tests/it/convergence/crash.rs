@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
-use hookmirror::cli::demo::stand_in_clerk::merged;
+use hookmirror::cli::demo::clerk_rules::merged;
 use hookmirror::model::event::Event;
 use hookmirror::model::user::UserId;
 use hookmirror::queue::{

@@ -12,7 +12,7 @@ use hookmirror::clock::Clock;
 use hookmirror::model::event::Event;
 use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::time::Timestamp;
-use hookmirror::outbox::Dispatcher;
+use hookmirror::outbox::{Dispatcher, WriteLimits};
 use hookmirror::scheduler::Scheduler;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
@@ -282,6 +282,12 @@ const BACKOFF: Backoff = Backoff {
     seed: 0,
 };
 
+/// More than any history needs: how limits are kept is another test's business.
+const LIMITS: WriteLimits = WriteLimits {
+    per_instance: 1_000_000,
+    per_user: 1_000_000,
+};
+
 impl Roles {
     /// A crash drops the worker and what it holds.
     async fn work_one_batch(&self, stripe_is_known: bool) {
@@ -351,6 +357,7 @@ impl Roles {
             }),
             Arc::clone(&self.clock) as Arc<dyn Clock>,
             BACKOFF,
+            LIMITS,
         );
         let never = CancellationToken::new();
         Box::pin(async move { while dispatcher.round(&never).await.unwrap().leased > 0 {} })

@@ -41,6 +41,7 @@ impl Fleet {
             .with("AMQP_URL", rabbitmq.url().expose_secret())
             .with("DATABASE_URL", &postgres.url("postgres"))
             .with("CLERK_SECRET_KEY", CLERK_KEY)
+            .with("CLERK_WRITES_PER_10_SECONDS", "100000")
             .with("CLERK_API_URL", &clerk.api_url());
         Self {
             rabbitmq,

@@ -1,15 +1,20 @@
 //! A dispatcher that ends, or loses the database, at the worst moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookmirror::clock::Clock;
 use hookmirror::model::outbox::DeliveryState;
-use hookmirror::store::Store;
+use hookmirror::outbox::Dispatcher;
+use hookmirror::store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
-use super::{Bench, metadata};
+use super::{BACKOFF, Bench, NO_LIMITS, metadata};
 use crate::support::clerk::Answer;
+use crate::support::clock::ManualClock;
 use crate::support::faults::{Call, When};
-use crate::support::given::{at, mirror, user, user_id};
+use crate::support::faulty_store::{Around, FaultyStore, StoreCall};
+use crate::support::given::{mirror, user, user_id};
 
 #[tokio::test]
 async fn a_crash_between_the_call_and_its_record_sends_again() {
@@ -26,6 +31,8 @@ async fn a_crash_between_the_call_and_its_record_sends_again() {
     let entry = bench.entry("user_a").await;
     assert_eq!(entry.state, DeliveryState::Pending);
     assert_eq!(entry.delivered, None);
+    assert_eq!(bench.round().await.leased, 0, "the lease still holds");
+    bench.clock.advance(Duration::from_millis(29_999));
     assert_eq!(bench.round().await.leased, 0, "the lease still holds");
 
     bench.jump_to_next_due().await;
@@ -84,38 +91,51 @@ async fn a_database_that_is_away_sends_nothing() {
     assert_eq!(bench.round().await.leased, 1);
 }
 
+/// A database that takes this long to answer a lease.
+#[derive(Debug)]
+struct SlowLease {
+    clock: Arc<ManualClock>,
+    takes: Duration,
+}
+
+impl Around for SlowLease {
+    async fn around_call<T: Send>(
+        &self,
+        call: StoreCall<'_>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let result = work.await;
+        if matches!(call, StoreCall::LeaseOutbox) {
+            self.clock.advance(self.takes);
+        }
+        result
+    }
+}
+
 /// Whoever was held up for most of its lease must not send an old state after somebody else's newer
 /// one.
 #[tokio::test]
 async fn a_spent_lease_is_not_used() {
     let bench = Bench::new().await;
-    // More than go out at once; the first calls take almost as long as the leases last.
-    let users: Vec<String> = (0..9).map(|number| format!("user_{number}")).collect();
-    let users: Vec<&str> = users.iter().map(String::as_str).collect();
-    bench.paid(&users).await;
-    let slow = async {
-        for _ in 0..8 {
-            bench.clerk.called().await;
-        }
-        bench.clock.advance(Duration::from_secs(55));
+    bench.paid(&["user_a"]).await;
+    let store = FaultyStore {
+        inner: Arc::clone(&bench.store) as Arc<dyn Store>,
+        faults: SlowLease {
+            clock: Arc::clone(&bench.clock),
+            takes: Duration::from_secs(11),
+        },
     };
-    for user in &users[..8] {
-        bench.clerk.answer(&user_id(user), Answer::Released);
-    }
-    let release = async {
-        slow.await;
-        bench.clerk.release(8);
-    };
-    let (round, ()) = tokio::join!(bench.round(), release);
-    assert_eq!(round.leased, 9);
-    assert_eq!(bench.calls_for("user_8"), 0);
-    let entry = bench.entry("user_8").await;
+    let (clerk, clock) = (Arc::clone(&bench.clerk), Arc::clone(&bench.clock));
+    let slow = Dispatcher::new(Arc::new(store), clerk, clock, BACKOFF, NO_LIMITS);
+    let round = slow.round(&CancellationToken::new()).await.unwrap();
+    assert_eq!(round.leased, 1);
+    assert!(bench.clerk.calls().is_empty());
+    let entry = bench.entry("user_a").await;
     assert_eq!(entry.failures, 0);
     assert_eq!(entry.next_attempt_at, Some(bench.clock.now()));
 
     bench.round().await;
-    assert_eq!(bench.state("user_8").await, DeliveryState::Delivered);
-    assert!(bench.clock.now() < at(60));
+    assert_eq!(bench.state("user_a").await, DeliveryState::Delivered);
     assert!(bench.store.undelivered(10).await.unwrap().is_empty());
 }
 

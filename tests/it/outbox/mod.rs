@@ -7,7 +7,7 @@ use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
 use hookmirror::model::outbox::{DeliveryState, OutboxEntry};
 use hookmirror::model::user::UserId;
-use hookmirror::outbox::{Dispatcher, Round};
+use hookmirror::outbox::{Dispatcher, Round, WriteLimits};
 use hookmirror::store::{Store, StoreError};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -19,13 +19,22 @@ use crate::support::faults::{Faults, FaultyStore};
 use crate::support::given::{at, record, session_of, unpaid, user_id};
 
 mod answers;
+mod budgets;
 mod interrupted;
+mod refused_key;
 mod running;
+mod throughput;
 
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(4),
     longest: Duration::from_secs(600),
     seed: 7,
+};
+
+/// More than any test needs that is not about limits.
+const NO_LIMITS: WriteLimits = WriteLimits {
+    per_instance: 100_000,
+    per_user: 100_000,
 };
 
 /// A dispatcher and all that it works with.
@@ -49,7 +58,7 @@ impl Bench {
         let clerk = Arc::new(FakeClerk::default());
         let clock = Arc::new(ManualClock::new(at(0)));
         Self {
-            dispatcher: dispatcher(&store, &clerk, &clock, BACKOFF),
+            dispatcher: dispatcher(&store, &clerk, &clock, BACKOFF, NO_LIMITS),
             clerk,
             clock,
             faults,
@@ -59,8 +68,14 @@ impl Bench {
     }
 
     /// Another dispatcher of the same outbox.
-    fn another(&self, backoff: Backoff) -> Dispatcher {
-        dispatcher(&self.store, &self.clerk, &self.clock, backoff)
+    fn another(&self, backoff: Backoff, limits: WriteLimits) -> Dispatcher {
+        dispatcher(&self.store, &self.clerk, &self.clock, backoff, limits)
+    }
+
+    /// Another one, for which time goes by itself.
+    fn on_clock(&self, clock: Arc<dyn Clock>, backoff: Backoff, limits: WriteLimits) -> Dispatcher {
+        let store: Arc<FaultyStore> = Arc::clone(&self.store);
+        Dispatcher::new(store, Arc::clone(&self.clerk) as _, clock, backoff, limits)
     }
 
     /// Makes something due for each of these users, in this order.
@@ -121,10 +136,11 @@ fn dispatcher(
     clerk: &Arc<FakeClerk>,
     clock: &Arc<ManualClock>,
     backoff: Backoff,
+    limits: WriteLimits,
 ) -> Dispatcher {
     let store: Arc<FaultyStore> = Arc::clone(store);
     let (clerk, clock) = (Arc::clone(clerk), Arc::clone(clock));
-    Dispatcher::new(store, clerk, clock, backoff)
+    Dispatcher::new(store, clerk, clock, backoff, limits)
 }
 
 fn metadata(payment: &str, paid: bool) -> Value {

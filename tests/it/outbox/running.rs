@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use hookmirror::backoff::Backoff;
 use hookmirror::model::outbox::DeliveryState;
+use hookmirror::outbox::WriteLimits;
 use hookmirror::store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{BACKOFF, Bench};
+use super::{BACKOFF, Bench, NO_LIMITS};
 use crate::support::clerk::Answer;
+use crate::support::clock::RunningClock;
 use crate::support::faults::{Call, When};
-use crate::support::given::user_id;
+use crate::support::given::{at, user_id};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,7 +28,10 @@ async fn running(bench: &Bench, test: impl AsyncFnOnce(&Notify)) {
     };
     let bell = Arc::new(Notify::new());
     let stop = CancellationToken::new();
-    let run = bench.another(backoff).run(Arc::clone(&bell), stop.clone());
+    let clock = RunningClock::new(at(1));
+    let run = bench
+        .on_clock(Arc::new(clock), backoff, NO_LIMITS)
+        .run(Arc::clone(&bell), stop.clone());
     let run = tokio::spawn(run);
     tokio::time::timeout(PATIENCE, test(&bell)).await.unwrap();
     stop.cancel();
@@ -106,7 +111,9 @@ async fn stopping_finishes_the_round_in_hand() {
     bench.paid(&["user_a"]).await;
     bench.clerk.answer(&user_id("user_a"), Answer::Released);
     let stop = CancellationToken::new();
-    let run = bench.another(BACKOFF).run(Arc::default(), stop.clone());
+    let run = bench
+        .another(BACKOFF, NO_LIMITS)
+        .run(Arc::default(), stop.clone());
     let stopping = async {
         bench.clerk.called().await;
         stop.cancel();
@@ -117,7 +124,8 @@ async fn stopping_finishes_the_round_in_hand() {
     assert_eq!(bench.state("user_a").await, DeliveryState::Delivered);
 }
 
-/// With a Clerk that takes long, a whole round would outlast any deadline.
+/// With a Clerk that takes long, all that is due would outlast any deadline. The budget is for eight
+/// calls, and the clock stands still.
 #[tokio::test]
 async fn stopping_begins_no_further_call() {
     let bench = Bench::new().await;
@@ -126,7 +134,13 @@ async fn stopping_begins_no_further_call() {
     bench.paid(&users).await;
     bench.clerk.answer_everyone(Some(Answer::Released));
     let stop = CancellationToken::new();
-    let run = bench.another(BACKOFF).run(Arc::default(), stop.clone());
+    let limits = WriteLimits {
+        per_instance: 400,
+        ..NO_LIMITS
+    };
+    let run = bench
+        .another(BACKOFF, limits)
+        .run(Arc::default(), stop.clone());
     let stopping = async {
         for _ in 0..8 {
             bench.clerk.called().await;

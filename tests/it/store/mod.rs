@@ -13,6 +13,7 @@ use crate::support::given::{at, key, user_id};
 mod failures;
 mod ledger;
 mod listing;
+mod operators;
 mod outbox;
 mod payments;
 mod postgres;
@@ -104,7 +105,17 @@ macro_rules! every_behaviour {
                 a_deletion_ends_delivery_for_good
                 a_payment_of_a_deleted_user_is_not_sent
                 the_longest_due_go_first_and_no_more_than_the_limit
-                undelivered_are_listed_oldest_change_first;
+                a_change_and_back_before_a_lease_is_not_sent
+                a_change_and_back_of_what_was_not_confirmed_is_sent
+                a_lease_that_sent_nothing_leaves_what_is_known
+                undelivered_are_listed_the_longest_desired_first;
+            operators:
+                a_dry_run_changes_nothing_and_is_recorded
+                what_is_retried_is_due_without_failures
+                what_is_under_way_is_not_sent_twice_at_once
+                what_is_discarded_waits_for_a_change
+                what_ends_after_it_was_discarded_stays_so
+                entries_are_listed_counted_and_found;
         }
     };
 }

@@ -1,7 +1,9 @@
 //! What Clerk shall hold, and whether it does.
 
-use hookmirror::model::outbox::{DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease};
-use hookmirror::model::payment::CheckoutSession;
+use hookmirror::model::outbox::{
+    DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease, RetryReason,
+};
+use hookmirror::model::payment::{CheckoutSession, PaymentStatus};
 use hookmirror::store::Store;
 use serde_json::{Value, json};
 
@@ -45,7 +47,11 @@ async fn due(store: &dyn Store) -> Option<i64> {
 fn retry(when: i64, charged: bool) -> DeliveryOutcome {
     DeliveryOutcome::Retry {
         at: at(when),
-        charged,
+        because: if charged {
+            RetryReason::Failed
+        } else {
+            RetryReason::Throttled
+        },
         error: "no answer".to_owned(),
     }
 }
@@ -84,6 +90,7 @@ pub(super) async fn a_desired_state_is_leased_once_and_delivered(store: &dyn Sto
         failures: 0,
         next_attempt_at: None,
         last_error: None,
+        desired_at: at(1),
         updated_at: at(2),
     };
     assert_eq!(entry(store).await, expected);
@@ -110,7 +117,7 @@ pub(super) async fn what_clerk_holds_already_is_not_sent(store: &dyn Store) {
 }
 
 pub(super) async fn a_change_and_back_while_leased_is_sent_again(store: &dyn Store) {
-    use hookmirror::model::payment::{NamedUser, PaymentStatus};
+    use hookmirror::model::payment::NamedUser;
 
     // Attribution is what can go there and back: unpaid, then paid by a session of the customer.
     let named = crate::support::given::by_customer("cus_1", unpaid(session_of("cs_1", "user_a")));
@@ -177,7 +184,7 @@ pub(super) async fn a_late_settlement_under_a_lost_lease_is_ignored(store: &dyn 
     for outcome in [
         DeliveryOutcome::Delivered,
         gone(),
-        DeliveryOutcome::NotSent,
+        DeliveryOutcome::NotSent { again_at: at(70) },
         retry(70, true),
         parked(),
     ] {
@@ -284,13 +291,71 @@ pub(super) async fn what_was_not_sent_is_due_and_otherwise_as_before(store: &dyn
     let before = entry(store).await;
 
     let leased = lease_one(store, 5).await;
-    settle(store, 6, &leased, DeliveryOutcome::NotSent).await;
+    let not_sent = DeliveryOutcome::NotSent { again_at: at(8) };
+    settle(store, 6, &leased, not_sent).await;
     let expected = OutboxEntry {
-        next_attempt_at: Some(at(6)),
+        next_attempt_at: Some(at(8)),
         ..before
     };
     assert_eq!(entry(store).await, expected);
-    assert_eq!(lease_one(store, 6).await.failures, 1);
+    assert!(lease(store, 7).await.is_empty());
+    assert_eq!(lease_one(store, 8).await.failures, 1);
+}
+
+/// Two payments of `user_a`, of which the newer one decides; both are access.
+async fn paid_and_free(store: &dyn Store, delivered: bool) {
+    buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
+    let leased = lease_one(store, 1).await;
+    let outcome = match delivered {
+        true => DeliveryOutcome::Delivered,
+        false => retry(2, true),
+    };
+    settle(store, 1, &leased, outcome).await;
+    buy(store, 2, "evt_2", free("cs_2")).await;
+    let desired = metadata("no_payment_required", true);
+    assert_eq!(entry(store).await.desired, desired);
+}
+
+fn free(id: &str) -> CheckoutSession {
+    CheckoutSession {
+        payment: PaymentStatus::NoPaymentRequired,
+        ..session_of(id, "user_a")
+    }
+}
+
+pub(super) async fn a_change_and_back_before_a_lease_is_not_sent(store: &dyn Store) {
+    paid_and_free(store, true).await;
+    assert_eq!(due(store).await, Some(2));
+    buy(store, 3, "evt_3", session_of("cs_3", "user_a")).await;
+    let entry = entry(store).await;
+    assert_eq!(entry.state, DeliveryState::Delivered);
+    assert_eq!(entry.desired, metadata("paid", true));
+    assert_eq!(due(store).await, None);
+}
+
+pub(super) async fn a_change_and_back_of_what_was_not_confirmed_is_sent(store: &dyn Store) {
+    paid_and_free(store, false).await;
+    buy(store, 3, "evt_3", session_of("cs_3", "user_a")).await;
+    assert_eq!(lease_one(store, 3).await.desired, metadata("paid", true));
+}
+
+pub(super) async fn a_lease_that_sent_nothing_leaves_what_is_known(store: &dyn Store) {
+    paid_and_free(store, true).await;
+    let leased = lease_one(store, 2).await;
+    assert_eq!(leased.delivered, Some(metadata("paid", true)));
+    assert_eq!(entry(store).await.delivered, None, "unknown while leased");
+    let not_sent = || DeliveryOutcome::NotSent { again_at: at(3) };
+    settle(store, 2, &leased, not_sent()).await;
+    assert_eq!(entry(store).await.delivered, Some(metadata("paid", true)));
+    assert_eq!(due(store).await, Some(3));
+
+    // If it is desired again what Clerk still holds, there is nothing to send.
+    let leased = lease_one(store, 3).await;
+    buy(store, 4, "evt_3", session_of("cs_3", "user_a")).await;
+    assert_eq!(due(store).await, Some(63));
+    settle(store, 5, &leased, not_sent()).await;
+    assert_eq!(entry(store).await.state, DeliveryState::Delivered);
+    assert_eq!(due(store).await, None);
 }
 
 pub(super) async fn a_deletion_ends_delivery_for_good(store: &dyn Store) {
@@ -351,7 +416,7 @@ pub(super) async fn the_longest_due_go_first_and_no_more_than_the_limit(store: &
     );
 }
 
-pub(super) async fn undelivered_are_listed_oldest_change_first(store: &dyn Store) {
+pub(super) async fn undelivered_are_listed_the_longest_desired_first(store: &dyn Store) {
     for (now, user) in [(3, "user_c"), (1, "user_a"), (2, "user_b"), (4, "user_d")] {
         let event = record(
             &format!("evt_{user}"),

@@ -1,7 +1,7 @@
 //! Clocks that do as they are told.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hookmirror::clock::Clock;
 use hookmirror::model::time::Timestamp;
@@ -13,6 +13,26 @@ pub(crate) struct FixedClock(pub(crate) Timestamp);
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         self.0
+    }
+}
+
+/// Begins when a test says, and runs as time does.
+#[derive(Debug)]
+pub(crate) struct RunningClock {
+    start: Timestamp,
+    began: Instant,
+}
+
+impl RunningClock {
+    pub(crate) fn new(start: Timestamp) -> Self {
+        let began = Instant::now();
+        Self { start, began }
+    }
+}
+
+impl Clock for RunningClock {
+    fn now(&self) -> Timestamp {
+        self.start.plus(self.began.elapsed())
     }
 }
 

@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
 use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use hookmirror::model::outbox::{DeliveryOutcome, OutboxEntry, OutboxLease};
+use hookmirror::model::operator::{ActionRecord, OperatorAction};
+use hookmirror::model::outbox::{
+    DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
+    OutboxRecord,
+};
 use hookmirror::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
 use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
@@ -161,8 +165,42 @@ impl<F: Around> Store for FaultyStore<F> {
         self.faults.around_call(StoreCall::Other, work).await
     }
 
-    async fn undelivered(&self, limit: u32) -> Result<Vec<OutboxEntry>, StoreError> {
-        let work = self.inner.undelivered(limit);
+    async fn list_outbox(
+        &self,
+        filter: &OutboxFilter,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let work = self.inner.list_outbox(filter, limit);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn count_outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        let work = self.inner.count_outbox();
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn find_outbox(
+        &self,
+        user: &UserId,
+        attempts: u32,
+    ) -> Result<Option<OutboxRecord>, StoreError> {
+        let work = self.inner.find_outbox(user, attempts);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn change_outbox(
+        &self,
+        change: OutboxChange,
+        filter: &OutboxFilter,
+        action: &OperatorAction,
+        now: Timestamp,
+    ) -> Result<ActionRecord, StoreError> {
+        let work = self.inner.change_outbox(change, filter, action, now);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        let work = self.inner.operator_actions(limit);
         self.faults.around_call(StoreCall::Other, work).await
     }
 

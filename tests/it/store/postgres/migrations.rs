@@ -8,12 +8,13 @@ use crate::store::{apply, everything};
 use crate::support::given::{mirror, user};
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
     "0004_outbox",
     "0005_retries",
+    "0006_operators",
     "0007_payment_facts",
     "0008_user_sources",
 ];

@@ -6,14 +6,15 @@ use hookmirror::store::{Store, StoreError};
 use super::{FILE, execute, open, stranger};
 use crate::store::apply;
 use crate::support::directory::directory;
-use crate::support::given::{mirror, user};
+use crate::support::given::{mirror, user, user_id};
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
     "0004_outbox",
     "0005_retries",
+    "0006_operators",
     "0007_payment_facts",
     "0008_user_sources",
 ];
@@ -105,4 +106,34 @@ async fn a_file_that_is_not_there_is_not_made_by_looking() {
     SqliteStore::open(&path).await.unwrap().close().await;
     let found = SqliteStore::open_existing(&path).await.unwrap();
     assert_eq!(found.unwrap().pending_migrations().await.unwrap(), ALL);
+}
+
+/// SQLite cannot alter a check, so the outbox is made anew.
+#[tokio::test]
+async fn the_outbox_of_the_version_before_is_kept() {
+    let directory = directory();
+    let store = open(&directory).await;
+    store.migrate().await.unwrap();
+    let mut stranger = stranger(directory.path()).await;
+    for statement in [
+        "DROP TABLE operator_actions",
+        "DROP TABLE outbox",
+        "DROP TABLE outbox_attempts",
+        include_str!("../../../../migrations/sqlite/0004_outbox.sql"),
+        "INSERT INTO outbox VALUES ('user_a', 'pending', '{}', NULL, 3, 7, NULL, \
+         '2026-01-02T00:00:00.000Z', 'no answer', '2026-01-01T00:00:00.000Z')",
+        "DELETE FROM _sqlx_migrations WHERE version = 6",
+    ] {
+        execute(&mut stranger, statement).await;
+    }
+    store.migrate().await.unwrap();
+    let found = store.find_outbox(&user_id("user_a"), 1).await.unwrap();
+    let found = found.unwrap();
+    assert_eq!((found.entry.failures, found.leases), (3, 7));
+    assert_eq!(found.entry.last_error.as_deref(), Some("no answer"));
+    assert_eq!(found.entry.desired_at, found.entry.updated_at);
+    assert_eq!(
+        store.next_outbox_due().await.unwrap(),
+        found.entry.next_attempt_at
+    );
 }

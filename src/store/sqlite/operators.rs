@@ -1,0 +1,128 @@
+//! What people do to the outbox by hand, and `operator_actions`, which remembers it.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::super::problem::unavailable;
+use super::read_outbox::push_filter;
+use super::rows::Reader;
+use super::{SqliteStore, StoreError};
+use crate::model::operator::{ActionRecord, Operator, OperatorAction};
+use crate::model::outbox::{OutboxChange, OutboxFilter};
+use crate::model::time::Timestamp;
+
+const COLUMNS: &str = "id, at, operator, action, reason, target, matched, changed, dry_run";
+
+/// Changes what matches, or counts it, and records that.
+pub(super) async fn change_outbox(
+    store: &SqliteStore,
+    change: OutboxChange,
+    filter: &OutboxFilter,
+    action: &OperatorAction,
+    now: Timestamp,
+) -> Result<ActionRecord, StoreError> {
+    const DOING: &str = "change the outbox";
+    let mut transaction = store.begin(DOING).await?;
+    let done = async {
+        let mut count = QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM outbox WHERE TRUE");
+        push_filter(&mut count, filter);
+        let matched: i64 = count
+            .build_query_scalar()
+            .fetch_one(&mut *transaction)
+            .await?;
+        let mut changed = 0;
+        if !action.mode.is_dry_run() {
+            changed = matched;
+            let mut update = statement(change, now);
+            push_filter(&mut update, filter);
+            update.build().execute(&mut *transaction).await?;
+        }
+        let row = record(&mut transaction, action, matched, changed, now).await?;
+        transaction.commit().await?;
+        Ok(row)
+    };
+    let row = done.await.map_err(unavailable(DOING))?;
+    action_record(&row)
+}
+
+fn statement(change: OutboxChange, now: Timestamp) -> QueryBuilder<Sqlite> {
+    let now = now.to_string();
+    let mut update = QueryBuilder::new("UPDATE outbox SET updated_at = ");
+    update.push_bind(now.clone());
+    match change {
+        // What Clerk holds is no longer believed: whoever asks for this may know better.
+        OutboxChange::Retry => update
+            .push(", state = 'pending', failures = 0, delivered = NULL, next_attempt_at = MAX(")
+            .push_bind(now)
+            .push(", COALESCE(leased_until, ''))"),
+        OutboxChange::Discard => update.push(", state = 'discarded', next_attempt_at = NULL"),
+    };
+    update.push(" WHERE TRUE");
+    update
+}
+
+async fn record(
+    connection: &mut SqliteConnection,
+    action: &OperatorAction,
+    matched: i64,
+    changed: i64,
+    now: Timestamp,
+) -> Result<SqliteRow, sqlx::Error> {
+    QueryBuilder::<Sqlite>::new(
+        "INSERT INTO operator_actions \
+         (at, operator, action, reason, target, matched, changed, dry_run) VALUES (",
+    )
+    .push_bind(now.to_string())
+    .push(", ")
+    .push_bind(action.operator.as_str())
+    .push(", ")
+    .push_bind(action.action)
+    .push(", ")
+    .push_bind(action.mode.reason().map(|reason| reason.as_str()))
+    .push(", ")
+    .push_bind(action.target.to_string())
+    .push(", ")
+    .push_bind(matched)
+    .push(", ")
+    .push_bind(changed)
+    .push(", ")
+    .push_bind(action.mode.is_dry_run())
+    .push(") RETURNING ")
+    .push(COLUMNS)
+    .build()
+    .fetch_one(connection)
+    .await
+}
+
+/// What was asked for, newest first.
+pub(super) async fn list(
+    readers: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<ActionRecord>, StoreError> {
+    let rows = QueryBuilder::<Sqlite>::new("SELECT ")
+        .push(COLUMNS)
+        .push(" FROM operator_actions ORDER BY id DESC LIMIT ")
+        .push_bind(limit)
+        .build()
+        .fetch_all(readers)
+        .await
+        .map_err(unavailable("list what operators did"))?;
+    rows.iter().map(action_record).collect()
+}
+
+fn action_record(row: &SqliteRow) -> Result<ActionRecord, StoreError> {
+    let id: i64 = row.try_get("id").unwrap_or_default();
+    let key = id.to_string();
+    let reader = Reader::new("operator_actions", &key, row);
+    Ok(ActionRecord {
+        id,
+        at: reader.time("at")?,
+        operator: reader.parse("operator", Operator::parse)?,
+        action: reader.get("action")?,
+        reason: reader.get("reason")?,
+        target: reader.parse("target", |text| serde_json::from_str(text).ok())?,
+        matched: reader.count("matched")?,
+        changed: reader.count("changed")?,
+        dry_run: reader.get("dry_run")?,
+    })
+}

@@ -1,0 +1,145 @@
+//! Reading `outbox` and `outbox_attempts`.
+
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::super::problem::unavailable;
+use super::StoreError;
+use super::rows::{Reader, json_list};
+use crate::model::outbox::{
+    DeliveryState, OutboxAttempt, OutboxCount, OutboxEntry, OutboxFilter, OutboxRecord,
+};
+use crate::model::user::UserId;
+
+const ENTRY: &str = "SELECT user_id, state, desired, desired_at, delivered, failures, lease, \
+     leased_until, next_attempt_at, last_error, updated_at FROM outbox WHERE TRUE";
+
+/// Entries that match, the longest desired first.
+pub(super) async fn list(
+    readers: &SqlitePool,
+    filter: &OutboxFilter,
+    limit: u32,
+) -> Result<Vec<OutboxEntry>, StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new(ENTRY);
+    push_filter(&mut query, filter);
+    let rows = query
+        .push(" ORDER BY desired_at, user_id LIMIT ")
+        .push_bind(limit)
+        .build()
+        .fetch_all(readers)
+        .await
+        .map_err(unavailable("list the outbox"))?;
+    rows.iter().map(entry).collect()
+}
+
+pub(super) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &OutboxFilter) {
+    if !filter.users.is_empty() {
+        query
+            .push(" AND user_id IN (SELECT value FROM json_each(")
+            .push_bind(json_list(filter.users.iter().map(UserId::as_str)))
+            .push("))");
+    }
+    if !filter.states.is_empty() {
+        query
+            .push(" AND state IN (SELECT value FROM json_each(")
+            .push_bind(json_list(filter.states.iter().map(|state| state.as_str())))
+            .push("))");
+    }
+}
+
+/// The entry of one user.
+pub(super) async fn of_user(
+    readers: &SqlitePool,
+    user: &UserId,
+) -> Result<Option<OutboxEntry>, StoreError> {
+    let row = row_of(readers, user).await?;
+    row.as_ref().map(entry).transpose()
+}
+
+/// The entry of one user, with its latest attempts.
+pub(super) async fn find(
+    readers: &SqlitePool,
+    user: &UserId,
+    attempts: u32,
+) -> Result<Option<OutboxRecord>, StoreError> {
+    let Some(row) = row_of(readers, user).await? else {
+        return Ok(None);
+    };
+    let rows = sqlx::query(
+        "SELECT at, desired, outcome, error FROM outbox_attempts WHERE user_id = ? \
+         ORDER BY at DESC, rowid DESC LIMIT ?",
+    )
+    .bind(user.as_str())
+    .bind(attempts)
+    .fetch_all(readers)
+    .await
+    .map_err(unavailable("read the attempts at delivery"))?;
+    let reader = Reader::new("outbox", user.as_str(), &row);
+    Ok(Some(OutboxRecord {
+        entry: entry(&row)?,
+        leases: reader.get("lease")?,
+        leased_until: reader.optional_time("leased_until")?,
+        attempts: rows
+            .iter()
+            .map(|row| attempt(user, row))
+            .collect::<Result<_, _>>()?,
+    }))
+}
+
+/// How many there are by state.
+pub(super) async fn count(readers: &SqlitePool) -> Result<Vec<OutboxCount>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT state, COUNT(*) AS entries, MIN(desired_at) AS oldest FROM outbox \
+         GROUP BY state ORDER BY state",
+    )
+    .fetch_all(readers)
+    .await
+    .map_err(unavailable("count the outbox"))?;
+    rows.iter()
+        .map(|row| {
+            let reader = Reader::new("outbox", "a group", row);
+            Ok(OutboxCount {
+                state: reader.parse("state", DeliveryState::parse)?,
+                entries: reader.count("entries")?,
+                oldest: reader.time("oldest")?,
+            })
+        })
+        .collect()
+}
+
+async fn row_of(readers: &SqlitePool, user: &UserId) -> Result<Option<SqliteRow>, StoreError> {
+    QueryBuilder::<Sqlite>::new(ENTRY)
+        .push(" AND user_id = ")
+        .push_bind(user.as_str())
+        .build()
+        .fetch_optional(readers)
+        .await
+        .map_err(unavailable("read the outbox"))
+}
+
+fn entry(row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
+    let user: &str = row.try_get("user_id").unwrap_or_default();
+    let reader = Reader::new("outbox", user, row);
+    let json = |text: &str| serde_json::from_str(text).ok();
+    Ok(OutboxEntry {
+        user_id: reader.parse("user_id", UserId::parse)?,
+        state: reader.parse("state", DeliveryState::parse)?,
+        desired: reader.parse("desired", json)?,
+        delivered: reader.parse_optional("delivered", json)?,
+        failures: reader.count("failures")?,
+        next_attempt_at: reader.optional_time("next_attempt_at")?,
+        last_error: reader.get("last_error")?,
+        desired_at: reader.time("desired_at")?,
+        updated_at: reader.time("updated_at")?,
+    })
+}
+
+fn attempt(user: &UserId, row: &SqliteRow) -> Result<OutboxAttempt, StoreError> {
+    let reader = Reader::new("outbox_attempts", user.as_str(), row);
+    Ok(OutboxAttempt {
+        at: reader.time("at")?,
+        desired: reader.parse("desired", |text| serde_json::from_str(text).ok())?,
+        outcome: reader.get("outcome")?,
+        error: reader.get("error")?,
+    })
+}
