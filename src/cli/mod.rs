@@ -11,6 +11,7 @@ use self::roles::Roles;
 use crate::config::{Config, ConfigProblems};
 use crate::error_chain::ErrorChain;
 
+mod acting;
 pub mod demo;
 mod doctor;
 mod engines;

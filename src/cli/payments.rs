@@ -2,19 +2,18 @@
 
 use clap::{Args, Subcommand};
 use console::style;
-use serde::Serialize;
 
+use super::acting::ActingArgs;
 use super::engines::database::existing_store;
 use super::output::{counted, listing, money, or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::model::entitlement::Entitlement;
-use crate::model::operator::{Operator, Reason};
-use crate::model::payment::WaitingPayment;
+use crate::model::payment::{VerdictChange, WaitingPayment};
 use crate::model::time::{Age, Timestamp};
 use crate::model::user::UserId;
-use crate::ops::payments::{Plan, Request, because, execute, plan};
+use crate::ops::payments::{self as ops, Report, Request, because};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PaymentsCommand {
@@ -57,18 +56,8 @@ pub(super) struct AttributeArgs {
     /// Even if no event about this user has arrived
     #[arg(long)]
     unmirrored: bool,
-    /// Do it; without this, only tell what would be done
-    #[arg(long, requires = "reason")]
-    execute: bool,
-    /// Why, for those who ask later
-    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
-    reason: Option<Reason>,
-    /// Who acts
-    #[arg(long, value_name = "NAME", value_parser = parse_operator)]
-    operator: Option<Operator>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    acting: ActingArgs,
 }
 
 fn parse_payment(id: &str) -> Result<String, String> {
@@ -82,14 +71,6 @@ fn parse_user(id: &str) -> Result<UserId, String> {
     UserId::parse(id)
         .filter(UserId::is_clerk_form)
         .ok_or_else(|| "not a user id: Clerk's begin with user_".to_owned())
-}
-
-fn parse_reason(text: &str) -> Result<Reason, String> {
-    Reason::parse(text).ok_or_else(|| "write one line of up to 1000 characters".to_owned())
-}
-
-fn parse_operator(name: &str) -> Result<Operator, String> {
-    Operator::parse(name).ok_or_else(|| "write one line of up to 100 characters".to_owned())
 }
 
 pub(super) async fn payments(command: PaymentsCommand) -> Result<Ended, CommandError> {
@@ -145,13 +126,6 @@ fn row(waiting: &WaitingPayment, now: Timestamp) -> Vec<String> {
     ]
 }
 
-#[derive(Serialize)]
-struct AttributionJson<'a> {
-    #[serde(flatten)]
-    plan: &'a Plan,
-    executed: bool,
-}
-
 async fn attribute(config: &Config, args: AttributeArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
     let request = Request {
@@ -159,81 +133,77 @@ async fn attribute(config: &Config, args: AttributeArgs) -> Result<Ended, Comman
         user: args.user,
         reassign: args.reassign,
         unmirrored: args.unmirrored,
+        operator: args.acting.operator(config),
+        mode: args.acting.mode(),
     };
-    let plan = plan(&*store, &request, SystemClock.now()).await?;
-    let executes = args.execute && plan.changes_something();
-    if executes {
-        execute(&*store, &plan, SystemClock.now()).await?;
-    }
-    if args.json {
-        let executed = executes;
-        say_json(&AttributionJson {
-            plan: &plan,
-            executed,
-        })?;
+    let report = ops::attribute(&*store, request, SystemClock.now()).await?;
+    if args.acting.json {
+        say_json(&report)?;
     } else {
-        say(&describe(&plan, executes));
+        say(&describe(&report));
     }
-    Ok(if executes || !plan.changes_something() {
-        Ended::Done
-    } else {
-        Ended::FoundSomething
+    Ok(match &report.action {
+        Some(action) if action.dry_run => Ended::FoundSomething,
+        _ => Ended::Done,
     })
 }
 
-fn describe(plan: &Plan, executed: bool) -> String {
-    let customer = plan.now.customer.as_deref().map(shown);
-    let payment = style(shown(&plan.payment)).bold();
-    let now = match (&plan.now.owner, plan.because) {
-        (Some(owner), Some(basis)) => format!(
-            "{payment} belongs to {owner}, {}",
-            because(basis, customer.as_deref())
-        ),
-        _ => match &customer {
-            Some(customer) => {
-                format!("{payment} names no user, and its customer {customer} is nobody's")
-            }
-            None => format!("{payment} names no user, and has no customer"),
-        },
+fn describe(report: &Report) -> String {
+    let before = whose(report);
+    let Some(action) = &report.action else {
+        return format!("{before}: there is nothing to do");
     };
-    if !plan.changes_something() {
-        return format!("{now}: there is nothing to do");
-    }
-    let mut text = vec![if executed {
-        format!("before: {now}")
-    } else {
-        now
-    }];
-    let nobody = || "nobody".to_owned();
-    text.push(String::new());
-    text.extend(plan.moves.iter().map(|moved| {
-        let [from, to] = [&moved.from, &moved.to]
-            .map(|user| user.as_ref().map_or_else(nobody, ToString::to_string));
+    let mut text = vec![before, String::new()];
+    text.extend(report.moves.iter().map(|moved| {
+        let [from, to] =
+            [&moved.from, &moved.to].map(|user| user.as_ref().map_or("nobody", UserId::as_str));
         format!("{}  {from} → {to}", shown(&moved.id))
     }));
     text.push(String::new());
-    text.extend(plan.verdicts.iter().map(|verdict| {
-        let (before, after) = (&verdict.before, &verdict.after);
+    text.extend(report.verdicts.iter().map(|verdict| {
+        let VerdictChange {
+            user,
+            before,
+            after,
+        } = verdict;
+        let after_in_words = in_words(after.as_ref());
         if before == after {
-            return format!("{}  stays {}", verdict.user, in_words(after.as_ref()));
+            return format!("{user}\n  stays {after_in_words}");
         }
         format!(
-            "{}  {}\n  → {}",
-            verdict.user,
-            in_words(before.as_ref()),
-            in_words(after.as_ref())
+            "{user}\n  {}\n  → {after_in_words}",
+            in_words(before.as_ref())
         )
     }));
-    let payments = counted(plan.moves.len() as u64, "payment", "payments");
-    text.push(if executed {
-        format!("\ngave {payments} to {}; the outbox tells Clerk", plan.user)
+    let payments = counted(report.moves.len() as u64, "payment", "payments");
+    text.push(if action.dry_run {
+        format!("\nwould move {payments}; with --execute --reason TEXT it does")
     } else {
         format!(
-            "\nwould give {payments} to {}; with --execute --reason TEXT it does",
-            plan.user
+            "\nmoved {payments}; recorded as action {} of {}",
+            action.id,
+            shown(action.operator.as_str())
         )
     });
     text.join("\n")
+}
+
+/// Whose it was, and why.
+fn whose(report: &Report) -> String {
+    let payment = style(shown(&report.payment)).bold();
+    let customer = report.before.customer.as_deref().map(shown);
+    let is_past = report.action.as_ref().is_some_and(|action| !action.dry_run);
+    let tense = if is_past { "belonged" } else { "belongs" };
+    match (&report.before.owner, report.because, customer) {
+        (Some(owner), Some(basis), customer) => format!(
+            "{payment} {tense} to {owner}, {}",
+            because(basis, customer.as_deref())
+        ),
+        (_, _, Some(customer)) => format!(
+            "{payment} {tense} to nobody: it names no user, nor does anything else of its customer {customer}"
+        ),
+        _ => format!("{payment} {tense} to nobody: it names no user, and has no customer"),
+    }
 }
 
 fn in_words(entitlement: Option<&Entitlement>) -> String {

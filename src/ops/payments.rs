@@ -1,16 +1,17 @@
 //! What an operator can do about payments whose user is not known, or not the right one.
 //!
-//! Actors: [`plan`] looks at a payment and at the user whom it is to be given to, and asks the store
-//! what would come of it; [`execute`] does what a plan says.
+//! [`attribute`] looks at a payment and at the user whom it is to be given to, and asks the store to give
+//! it, for real or as a dry run: both do the same, the latter is undone.
 //!
-//! Guaranteed: a plan changes nothing. What is executed is what was planned, as far as the payment's
-//! owner goes: if that has changed since, nothing is done. NOT guaranteed: that the verdicts come out
-//! as planned, as events go on arriving meanwhile.
+//! Guaranteed: what is done, or would have been, is told and recorded in `operator_actions` in the
+//! same transaction; if the payment changes hands between the look and the deed, nothing is done.
+//! NOT guaranteed: that an execution comes out as a dry run before it, as events go on arriving.
 
 use serde::Serialize;
+use serde_json::json;
 
-use crate::model::entitlement::Entitlement;
-use crate::model::payment::{Attribution, Basis, Move, Ownership};
+use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
+use crate::model::payment::{Attribution, Basis, Move, Ownership, VerdictChange};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 use crate::store::{Store, StoreError};
@@ -26,41 +27,29 @@ pub struct Request {
     pub reassign: bool,
     /// Whether the user need not be mirrored.
     pub unmirrored: bool,
+    /// Who wants it.
+    pub operator: Operator,
+    /// Whether for real.
+    pub mode: Mode,
 }
 
-/// What would be done, and what would come of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Plan {
+/// What was done, or would be, and what comes of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
     /// The payment.
     pub payment: String,
     /// Whose it is to be.
     pub user: UserId,
-    /// Whose it is now.
-    pub now: Ownership,
-    /// Why it is; `None` while it is nobody's.
+    /// Whose it was.
+    pub before: Ownership,
+    /// Why it was; `None`: it was nobody's.
     pub because: Option<Basis>,
-    /// Everything that would change hands; empty if it is the user's already.
+    /// Everything that changes hands; empty if it is the user's already.
     pub moves: Vec<Move>,
-    /// Everyone who would gain or lose something.
-    pub verdicts: Vec<Verdict>,
-}
-
-impl Plan {
-    /// Whether it would change anything.
-    pub fn changes_something(&self) -> bool {
-        !self.moves.is_empty()
-    }
-}
-
-/// What one user is entitled to, before and after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// Who.
-    pub user: UserId,
-    /// The entitlement of now; `None`: no payment of this user is known.
-    pub before: Option<Entitlement>,
-    /// What it would be.
-    pub after: Option<Entitlement>,
+    /// Everyone who gains or loses something.
+    pub verdicts: Vec<VerdictChange>,
+    /// The line in the record of what operators did; `None` if there was nothing to do.
+    pub action: Option<ActionRecord>,
 }
 
 /// Why a payment is not given to somebody.
@@ -101,7 +90,7 @@ pub enum AttributeError {
         /// When.
         at: Timestamp,
     },
-    /// Something happened since the plan was made.
+    /// Something happened between the look and the deed.
     #[error(
         "{payment} changed hands meanwhile: it belongs to {} now; nothing was done. Look again, and decide \
          again",
@@ -130,60 +119,64 @@ pub fn because(basis: Basis, customer: Option<&str>) -> String {
     }
 }
 
-/// Looks at what is wanted. Changes nothing.
+/// Gives a payment to a user.
 ///
 /// # Errors
 ///
-/// When it must not be done, or the database cannot be used.
-pub async fn plan(
+/// When it must not be done, or the database cannot be used. Then nothing was done, nor recorded.
+pub async fn attribute(
     store: &dyn Store,
-    request: &Request,
+    request: Request,
     now: Timestamp,
-) -> Result<Plan, AttributeError> {
-    let Request { payment, user, .. } = request;
-    let ownership = store.find_ownership(payment).await?;
-    let ownership = ownership.ok_or_else(|| AttributeError::Unknown(payment.clone()))?;
-    let basis = ownership.basis();
-    let mut plan = Plan {
-        payment: payment.clone(),
-        user: user.clone(),
-        now: ownership,
-        because: basis,
+) -> Result<Report, AttributeError> {
+    let payment = request.payment.clone();
+    let before = store.find_ownership(&payment).await?;
+    let before = before.ok_or_else(|| AttributeError::Unknown(payment.clone()))?;
+    let mut report = Report {
+        payment,
+        user: request.user.clone(),
+        because: before.basis(),
+        before,
         moves: Vec::new(),
         verdicts: Vec::new(),
+        action: None,
     };
-    let owner = plan.now.owner.as_ref();
-    if owner == Some(user) {
-        return Ok(plan);
+    let owner = report.before.owner.clone();
+    if owner.as_ref() == Some(&report.user) {
+        return Ok(report);
     }
-    if let (Some(owner), Some(basis), false) = (owner, basis, request.reassign) {
+    if let (Some(owner), Some(basis), false) = (&owner, report.because, request.reassign) {
         return Err(AttributeError::Owned {
-            payment: payment.clone(),
             owner: owner.clone(),
             basis,
-            customer: plan.now.customer.clone(),
+            customer: report.before.customer,
+            payment: report.payment,
         });
     }
-    check_user(store, request).await?;
+    check_user(store, &request).await?;
 
-    let preview = store.preview_attribution(payment, user, owner, now).await?;
-    if preview.moves.is_empty() {
-        let now = store.find_ownership(payment).await?;
-        return Err(AttributeError::Overtaken {
-            payment: payment.clone(),
-            owner: now.and_then(|now| now.owner),
-        });
+    let action = OperatorAction {
+        action: "payments attribute",
+        target: json!({ "payment": request.payment, "user": request.user, "from": owner }),
+        operator: request.operator,
+        mode: request.mode,
+    };
+    let (payment, user) = (&report.payment, &report.user);
+    let attributed = store
+        .attribute(payment, user, owner.as_ref(), &action, now)
+        .await?;
+    match attributed.attribution {
+        Attribution::Done => {}
+        Attribution::Unknown => return Err(AttributeError::Unknown(report.payment)),
+        Attribution::OwnedBy(owner) => {
+            let payment = report.payment;
+            return Err(AttributeError::Overtaken { payment, owner });
+        }
     }
-    for (user, after) in preview.entitlements {
-        let report = store.find_user(&user).await?;
-        plan.verdicts.push(Verdict {
-            user,
-            before: report.and_then(|report| report.entitlement),
-            after,
-        });
-    }
-    plan.moves = preview.moves;
-    Ok(plan)
+    report.verdicts = attributed.verdicts;
+    report.moves = attributed.moves;
+    report.action = attributed.action;
+    Ok(report)
 }
 
 async fn check_user(store: &dyn Store, request: &Request) -> Result<(), AttributeError> {
@@ -198,23 +191,5 @@ async fn check_user(store: &dyn Store, request: &Request) -> Result<(), Attribut
         Ok(())
     } else {
         Err(AttributeError::NotMirrored(user.clone()))
-    }
-}
-
-/// Does what the plan says.
-///
-/// # Errors
-///
-/// When the payment has changed hands since, or the database cannot be used; then nothing was done.
-pub async fn execute(store: &dyn Store, plan: &Plan, now: Timestamp) -> Result<(), AttributeError> {
-    let Plan { payment, user, .. } = plan;
-    let from = plan.now.owner.as_ref();
-    match store.attribute(payment, user, from, now).await? {
-        Attribution::Done => Ok(()),
-        Attribution::Unknown => Err(AttributeError::Unknown(payment.clone())),
-        Attribution::OwnedBy(owner) => Err(AttributeError::Overtaken {
-            payment: payment.clone(),
-            owner,
-        }),
     }
 }

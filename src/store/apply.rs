@@ -17,6 +17,7 @@ use super::related::{Selection, keys, of_users, related};
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
 use crate::model::entitlement::{self, Entitlement, Policy};
 use crate::model::event::EventKey;
+use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::{Fact, FactKind, SessionStatus, by_user};
 use crate::model::retry;
 use crate::model::time::Timestamp;
@@ -89,6 +90,15 @@ pub(super) trait Tables: Send {
         outcomes: &[Outcome],
         now: Timestamp,
     ) -> Result<(), ApplyError>;
+
+    /// Records what an operator asked for, which was so much; what was changed of it depends on whether
+    /// it is a dry run.
+    async fn record_action(
+        &mut self,
+        action: &OperatorAction,
+        matched: u64,
+        now: Timestamp,
+    ) -> Result<ActionRecord, ApplyError>;
 
     /// Marks the events about these subjects that waited for their user as applied.
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
@@ -250,30 +260,39 @@ pub(super) async fn write_payments<'f>(
     entitle(tables, &fold.affected, policy, now).await
 }
 
-/// Derives the entitlement of each of these users anew, from all that is stored.
+/// Derives the entitlement of each of these users anew, from all that is stored, and writes it.
 pub(super) async fn entitle<'u>(
     tables: &mut dyn Tables,
     users: &'u BTreeSet<UserId>,
     policy: Policy,
     now: Timestamp,
 ) -> Result<Entitlements<'u>, ApplyError> {
+    let entitlements = judge(tables, users, policy).await?;
+    if !entitlements.is_empty() {
+        tables.write_entitlements(&entitlements, now).await?;
+    }
+    Ok(entitlements)
+}
+
+/// What all that is stored comes to for each of these users.
+pub(super) async fn judge<'u>(
+    tables: &mut dyn Tables,
+    users: &'u BTreeSet<UserId>,
+    policy: Policy,
+) -> Result<Entitlements<'u>, ApplyError> {
     if users.is_empty() {
         return Ok(Entitlements::new());
     }
     let stored = of_users(tables, users).await?;
     let facts = by_user(&stored.facts, &stored.owners);
-    let entitlements = users
-        .iter()
-        .map(|user| {
-            let facts = facts.get(user);
-            (
-                user,
-                facts.and_then(|facts| entitlement::decide(facts, policy)),
-            )
-        })
-        .collect();
-    tables.write_entitlements(&entitlements, now).await?;
-    Ok(entitlements)
+    let judged = users.iter().map(|user| {
+        let facts = facts.get(user);
+        (
+            user,
+            facts.and_then(|facts| entitlement::decide(facts, policy)),
+        )
+    });
+    Ok(judged.collect())
 }
 
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.

@@ -23,7 +23,7 @@ use crate::model::outbox::{
     DeliveryOutcome, DeliveryState, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter,
     OutboxLease, OutboxRecord,
 };
-use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
+use crate::model::payment::{Attributed, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -74,25 +74,18 @@ pub trait Store: Debug + Send + Sync {
     /// longest waiting first, `limit` at most.
     async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError>;
 
-    /// What [`attribute`](Self::attribute) would change; empty where it would not do it. Writes
-    /// nothing, but waits for the same locks.
-    async fn preview_attribution(
-        &self,
-        id: &str,
-        user: &UserId,
-        from: Option<&UserId>,
-        now: Timestamp,
-    ) -> Result<AttributionPreview, StoreError>;
-
     /// Gives a Checkout Session or a subscription to a user, with all that follows from it, if it is
     /// `from`'s until then (`None`: nobody's). Holds over what its events say, those to come included.
+    /// If it is a dry run, it is undone again. Records the action if it can be done: all in one
+    /// transaction.
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError>;
+    ) -> Result<Attributed, StoreError>;
 
     /// Derives those entitlements anew that the policy of this process may see otherwise than the
     /// one that wrote them; answers how many it looked at.

@@ -1,11 +1,10 @@
 //! What comes of giving a payment to a user by hand, and what waits for that.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::FactKind;
 use crate::model::entitlement::Entitlement;
+use crate::model::operator::ActionRecord;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -59,13 +58,40 @@ impl Ownership {
     }
 }
 
-/// What would change if a session or a subscription were given to a user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttributionPreview {
-    /// What would change hands: more than was asked for where a customer is known by it.
+/// What came of an attempt to give a session or a subscription to a user, or would come of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attributed {
+    /// How it ended, or would end.
+    pub attribution: Attribution,
+    /// What changes hands: more than was asked for where a customer is known by it.
     pub moves: Vec<Move>,
-    /// What everyone who gains or loses would be entitled to; `None`: no facts would be left.
-    pub entitlements: BTreeMap<UserId, Option<Entitlement>>,
+    /// What that comes to for everyone who gains or loses something.
+    pub verdicts: Vec<VerdictChange>,
+    /// The line in the record of what operators did; `None` where it could not be done.
+    pub action: Option<ActionRecord>,
+}
+
+impl Attributed {
+    /// Nothing was done.
+    pub const fn not_done(why: Attribution) -> Self {
+        Self {
+            attribution: why,
+            moves: Vec::new(),
+            verdicts: Vec::new(),
+            action: None,
+        }
+    }
+}
+
+/// What one user is entitled to, before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerdictChange {
+    /// Who.
+    pub user: UserId,
+    /// What it was; `None`: no payment of this user was known.
+    pub before: Option<Entitlement>,
+    /// What it comes to; `None`: no payment is left.
+    pub after: Option<Entitlement>,
 }
 
 /// A session or a subscription that changes hands.

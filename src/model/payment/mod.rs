@@ -35,7 +35,9 @@ mod refund;
 mod session;
 mod subscription;
 
-pub use attribution::{Attribution, AttributionPreview, Basis, Move, Ownership, WaitingPayment};
+pub use attribution::{
+    Attributed, Attribution, Basis, Move, Ownership, VerdictChange, WaitingPayment,
+};
 pub use charge::Charge;
 pub use customer::Customer;
 pub use dispute::{Dispute, DisputeStatus};

@@ -27,7 +27,7 @@ use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord,
 };
-use crate::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
+use crate::model::payment::{Attributed, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -250,24 +250,15 @@ impl Store for SqliteStore {
         payments::waiting(&self.readers, limit).await
     }
 
-    async fn preview_attribution(
-        &self,
-        id: &str,
-        user: &UserId,
-        from: Option<&UserId>,
-        now: Timestamp,
-    ) -> Result<AttributionPreview, StoreError> {
-        payments::preview(self, id, user, from, now).await
-    }
-
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError> {
-        payments::attribute(self, id, user, from, now).await
+    ) -> Result<Attributed, StoreError> {
+        payments::attribute(self, id, user, from, action, now).await
     }
 
     async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -11,7 +11,8 @@ use super::super::related::of_users;
 use super::rows::Reader;
 use super::tables::SqliteTables;
 use super::{SqliteStore, StoreError};
-use crate::model::payment::{Attribution, AttributionPreview, Facts, Ownership, WaitingPayment};
+use crate::model::operator::OperatorAction;
+use crate::model::payment::{Attributed, Facts, Ownership, WaitingPayment};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -83,48 +84,25 @@ fn waiting_payment(row: &SqliteRow) -> Result<WaitingPayment, StoreError> {
     })
 }
 
-/// What giving a session or a subscription to a user would change.
-pub(super) async fn preview(
-    store: &SqliteStore,
-    id: &str,
-    user: &UserId,
-    from: Option<&UserId>,
-    now: Timestamp,
-) -> Result<AttributionPreview, StoreError> {
-    let action = "try to give a payment to a user";
-    let attempt = async {
-        let mut transaction = store.begin(action).await?;
-        let mut tables = SqliteTables(&mut transaction);
-        let (_, changes) =
-            attribute::attribute(&mut tables, id, user, from, store.policy, now).await?;
-        transaction.rollback().await?;
-        Ok::<_, ApplyError>(changes)
-    };
-    attempt
-        .await
-        .map_err(|error| error.into_store_error(action))
-}
-
 /// Gives a session or a subscription to a user.
 pub(super) async fn attribute(
     store: &SqliteStore,
     id: &str,
     user: &UserId,
     from: Option<&UserId>,
+    action: &OperatorAction,
     now: Timestamp,
-) -> Result<Attribution, StoreError> {
-    let action = "give a payment to a user";
+) -> Result<Attributed, StoreError> {
+    const DOING: &str = "give a payment to a user";
     let attempt = async {
-        let mut transaction = store.begin(action).await?;
+        let mut transaction = store.begin(DOING).await?;
         let mut tables = SqliteTables(&mut transaction);
-        let (attribution, _) =
-            attribute::attribute(&mut tables, id, user, from, store.policy, now).await?;
+        let attributed =
+            attribute::attribute(&mut tables, id, user, from, action, store.policy, now).await?;
         transaction.commit().await?;
-        Ok::<_, ApplyError>(attribution)
+        Ok::<_, ApplyError>(attributed)
     };
-    attempt
-        .await
-        .map_err(|error| error.into_store_error(action))
+    attempt.await.map_err(|error| error.into_store_error(DOING))
 }
 
 /// Derives the entitlements anew that another policy, or an earlier version, may have written.

@@ -12,7 +12,7 @@ use hookmirror::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord,
 };
-use hookmirror::model::payment::{Attribution, AttributionPreview, Ownership, WaitingPayment};
+use hookmirror::model::payment::{Attributed, Ownership, WaitingPayment};
 use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -91,25 +91,15 @@ impl<F: Around> Store for FaultyStore<F> {
         self.faults.around_call(StoreCall::Other, work).await
     }
 
-    async fn preview_attribution(
-        &self,
-        id: &str,
-        user: &UserId,
-        from: Option<&UserId>,
-        now: Timestamp,
-    ) -> Result<AttributionPreview, StoreError> {
-        let work = self.inner.preview_attribution(id, user, from, now);
-        self.faults.around_call(StoreCall::Other, work).await
-    }
-
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError> {
-        let work = self.inner.attribute(id, user, from, now);
+    ) -> Result<Attributed, StoreError> {
+        let work = self.inner.attribute(id, user, from, action, now);
         self.faults.around_call(StoreCall::Other, work).await
     }
 
