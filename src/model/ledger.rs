@@ -6,7 +6,7 @@ use super::entitlement::Entitlement;
 use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
 use super::outbox::OutboxEntry;
-use super::payment::Facts;
+use super::payment::{CustomerLink, Facts};
 use super::source::SourceName;
 use super::state::EventState;
 use super::time::Timestamp;
@@ -185,6 +185,8 @@ pub struct UserReport {
     /// Facts attributed to the user.
     #[serde(flatten)]
     pub facts: Facts,
+    /// Whose the customers are that they name: not always this user's.
+    pub customer_links: Vec<CustomerLink>,
     /// What they come to, purchase by purchase, oldest first.
     pub purchases: Vec<Purchase>,
     /// The verdict and its reason; `None` if there are no facts.

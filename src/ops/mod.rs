@@ -4,3 +4,4 @@ pub mod account;
 pub mod checkup;
 pub mod outbox;
 pub mod payments;
+pub mod users;

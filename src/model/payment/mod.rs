@@ -42,7 +42,7 @@ pub use charge::Charge;
 pub use customer::Customer;
 pub use dispute::{Dispute, DisputeStatus};
 pub use invoice::{Invoice, InvoiceStatus};
-pub use ownership::{Owners, by_user, owners};
+pub use ownership::{CustomerLink, Owners, by_user, customer_links, owners};
 pub use refund::{Refund, RefundStatus};
 pub use session::{CheckoutSession, PaymentStatus, SessionStatus};
 pub use subscription::{Subscription, SubscriptionStatus};

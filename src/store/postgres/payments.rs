@@ -7,13 +7,13 @@ use sqlx::postgres::PgRow;
 
 use super::super::attribute;
 use super::super::problem::{ApplyError, unavailable};
-use super::super::related::of_users;
+use super::super::related::of_user;
 use super::contention::Contention;
 use super::rows::Reader;
 use super::tables::PostgresTables;
 use super::{PostgresStore, StoreError};
 use crate::model::operator::OperatorAction;
-use crate::model::payment::{Attributed, Facts, Ownership, WaitingPayment};
+use crate::model::payment::{Attributed, CustomerLink, Facts, Ownership, WaitingPayment};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -33,15 +33,13 @@ const WAITING: &str = "WITH waiting AS ( \
 /// Users whose entitlement is derived anew in one transaction.
 const PAGE: i64 = 200;
 
-/// Every stored fact of one user.
+/// Every stored fact of one user, and whose the customers are that they name.
 pub(super) async fn facts_of(
     connection: &mut PgConnection,
     user: &UserId,
-) -> Result<Facts, StoreError> {
-    let users = BTreeSet::from([user.clone()]);
-    let stored = of_users(&mut PostgresTables(connection), &users).await;
-    stored
-        .map(|stored| stored.facts)
+) -> Result<(Facts, Vec<CustomerLink>), StoreError> {
+    of_user(&mut PostgresTables(connection), user)
+        .await
         .map_err(|error| error.into_store_error("read the payments of a user"))
 }
 

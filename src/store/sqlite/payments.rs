@@ -7,12 +7,12 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::attribute;
 use super::super::problem::{ApplyError, unavailable};
-use super::super::related::of_users;
+use super::super::related::of_user;
 use super::rows::Reader;
 use super::tables::SqliteTables;
 use super::{SqliteStore, StoreError};
 use crate::model::operator::OperatorAction;
-use crate::model::payment::{Attributed, Facts, Ownership, WaitingPayment};
+use crate::model::payment::{Attributed, CustomerLink, Facts, Ownership, WaitingPayment};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -32,15 +32,13 @@ const WAITING: &str = "WITH waiting AS ( \
 /// Users whose entitlement is derived anew in one transaction.
 const PAGE: i64 = 200;
 
-/// Every stored fact of one user.
+/// Every stored fact of one user, and whose the customers are that they name.
 pub(super) async fn facts_of(
     connection: &mut SqliteConnection,
     user: &UserId,
-) -> Result<Facts, StoreError> {
-    let users = BTreeSet::from([user.clone()]);
-    let stored = of_users(&mut SqliteTables(connection), &users).await;
-    stored
-        .map(|stored| stored.facts)
+) -> Result<(Facts, Vec<CustomerLink>), StoreError> {
+    of_user(&mut SqliteTables(connection), user)
+        .await
         .map_err(|error| error.into_store_error("read the payments of a user"))
 }
 

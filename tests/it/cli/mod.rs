@@ -8,6 +8,7 @@ mod events;
 mod help;
 mod migrate;
 mod outbox;
+mod payments;
 mod policy;
 pub(crate) mod process;
 pub(crate) mod reference;

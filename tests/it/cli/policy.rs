@@ -2,7 +2,6 @@
 
 use hookmirror::model::payment::{Fact, SubscriptionStatus};
 use hookmirror::store::Store;
-use hookmirror::store::sqlite::SqliteStore;
 use serde_json::json;
 
 use super::process::{Home, wait_until};
@@ -14,10 +13,7 @@ const SETTING: &str = "HOOKMIRROR_PAST_DUE_IS_PAID";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_renewal_is_judged_by_the_setting_of_the_last_start() {
     let home = Home::new();
-    let store = SqliteStore::open(&home.data_dir().join("mirror.db"))
-        .await
-        .unwrap();
-    store.migrate().await.unwrap();
+    let store = home.store().await;
     let mut late = subscription_of("sub_1", "user_late");
     late.status = SubscriptionStatus::PastDue;
     let in_order = subscription_of("sub_2", "user_in_order");
