@@ -20,6 +20,7 @@ mod migrate;
 mod outbox;
 mod output;
 mod payments;
+mod private_door;
 mod roles;
 mod send;
 mod system;

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::private_door::PrivateDoor;
 use super::system::{Dispatch, Ingress, Parts, System};
 use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::http::HttpClerkApi;
@@ -171,6 +172,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         ingress,
         work: roles.work.then_some(sources),
         dispatch: if roles.dispatch { clerk(config)? } else { None },
+        private_door: PrivateDoor::of(&config.admin),
         clock: Arc::new(SystemClock),
         seed,
     })

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod admin;
 mod clerk;
 mod data_dir;
 mod database;
@@ -36,6 +37,7 @@ mod service_url;
 mod setting;
 mod sources;
 
+pub use admin::AdminSettings;
 pub use clerk::ClerkSettings;
 pub use data_dir::check_data_dir;
 pub use database::DatabaseUrl;
@@ -71,6 +73,8 @@ pub const SETTINGS: &[Setting] = &[
     data_dir::DATA_DIR,
     queue::SPOOL_MAX_BYTES.setting,
     ingress::LISTEN,
+    admin::LISTEN,
+    admin::TOKEN,
     sources::CLERK_SECRETS,
     sources::STRIPE_SECRETS,
     sources::STRIPE_LIVEMODE,
@@ -101,6 +105,8 @@ pub struct Config {
     pub broker: Option<BrokerSettings>,
     /// The public listener.
     pub ingress: IngressSettings,
+    /// The private listener.
+    pub admin: AdminSettings,
     /// Who may push, each with its secrets; one entry for every source that exists, `clerk` and
     /// `stripe` first.
     pub sources: Vec<SourceSettings>,
@@ -163,6 +169,7 @@ impl Config {
             data_dir: data_dir::read(&mut reader),
             broker: BrokerSettings::read(&mut reader),
             ingress: IngressSettings::read(&mut reader),
+            admin: AdminSettings::read(&mut reader),
             sources: sources::read(&mut reader),
             clerk: ClerkSettings::read(&mut reader),
             policy: entitlement::read(&mut reader),

@@ -86,6 +86,7 @@ impl Home {
                 clerk: Arc::new(api),
                 limits: LIMITS,
             }),
+            private_door: None,
             clock: Arc::new(SystemClock),
             seed,
         })

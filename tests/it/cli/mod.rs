@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod events;
 mod help;
+mod metrics;
 mod migrate;
 mod outbox;
 mod payments;

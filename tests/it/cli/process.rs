@@ -55,7 +55,9 @@ impl Home {
         SECRETS.into_iter().fold(
             home.with("HOOKMIRROR_DATA_DIR", data.to_str().unwrap())
                 .with("DATABASE_URL", &database)
-                .with("HOOKMIRROR_LISTEN", &address.to_string()),
+                .with("HOOKMIRROR_LISTEN", &address.to_string())
+                // Many run at the same time, and the default is one address.
+                .with("HOOKMIRROR_ADMIN_LISTEN", "off"),
             |home, (name, value)| home.with(name, value),
         )
     }
