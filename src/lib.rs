@@ -42,17 +42,19 @@
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it, within Clerk's limits |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
 //! | [`ops`] | what an operator can look at and do; used by every command that offers it |
+//! | [`admin`] | the private listener: metrics |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
-//! Direction: `main > cli > {ingress, worker, scheduler, outbox, ops, sender, config}`; `ingress >
+//! Direction: `main > cli > {ingress, worker, scheduler, outbox, admin, ops, sender, config}`; `admin >
+//! ops, outbox`; `ingress >
 //! provider, queue`; `worker > queue, handlers, store`; `handlers > provider`; `scheduler > queue,
 //! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing
 //! of ours. Ingress never sees the store, the store never sees the queue, and nobody but `cli` sees
 //! the settings (`telemetry` sees its own). sqlx is named in `store` and `queue::embedded` only, lapin
-//! in `queue::rabbitmq`, axum in `ingress` (and the demo's stand-in), reqwest in `clerk_api`, `sender`
+//! in `queue::rabbitmq`, axum in `ingress` and `admin` (and the demo's stand-in), reqwest in `clerk_api`, `sender`
 //! and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
@@ -71,7 +73,7 @@
 //! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/engines/`; the suites in `tests/it/store`, `tests/it/queue` run on it |
 //! | change what is at RabbitMQ | `queue/rabbitmq/topology.rs`, `deploy/rabbitmq/definitions.json` (a test compares them) |
 //! | change how much Clerk is sent | `outbox/budget.rs`; when nothing is: `outbox/gate.rs` |
-//! | let an operator see or do more | [`ops`], then a command in [`cli`] |
+//! | let an operator see or do more | [`ops`], then a command in [`cli`]; what changes something is told by `cli/acting.rs` whether to, and recorded by the store |
 //!
 //! # Promises
 //!
@@ -94,6 +96,7 @@
 //! that every event of the provider arrives (providers give up after days of failures), or that
 //! payloads are hidden from whoever can read the database's file.
 
+pub mod admin;
 pub mod backoff;
 pub mod clerk_api;
 pub mod cli;

@@ -289,7 +289,7 @@ fn with_place(finding: Finding, place: Option<&str>) -> Finding {
 async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Finding> {
     const CHECK: &str = "database";
     let url = &config.database;
-    let database = match Database::open_existing(url).await {
+    let database = match Database::open_existing(url, config.policy).await {
         Ok(Some(database)) => database,
         Ok(None) => {
             return match url {
@@ -314,7 +314,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         return findings;
     }
     match account(&*store, waiting).await {
-        Ok(account) => findings.extend(checkup::events(&account)),
+        Ok(account) => findings.extend(checkup::events(&account, now)),
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
     let has_key = config.has_clerk_key(None);

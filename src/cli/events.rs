@@ -8,12 +8,13 @@ use super::engines::database::existing_store;
 use super::engines::queue::waiting;
 use super::output::{complain, counted, listing, or_dash, say, say_json, shown, state, table};
 use super::{CommandError, Ended, load_config};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
 use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
-use crate::model::time::Timestamp;
+use crate::model::time::{Age, Timestamp};
 use crate::ops::account::account;
 use crate::store::Store;
 
@@ -155,11 +156,19 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
         return Ok(Ended::Done);
     }
     let full = events.len() == args.limit as usize;
+    let waits = events
+        .iter()
+        .any(|event| event.state == EventState::Waiting);
     let rows = events.into_iter().map(row).collect();
     say(&listing(
         &["EVENT", "STATE", "TYPE", "OUTCOME", "RECEIVED", "SUBJECT"],
         rows,
     ));
+    if waits {
+        say(
+            "\nwhat is waiting waits for the user of its payment: see `hookmirror payments waiting`",
+        );
+    }
     if full {
         say(&format!(
             "\nthere may be more than {}: see --limit",
@@ -345,6 +354,13 @@ async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> 
         "{} accepted = {} in the ledger + {} still queued",
         account.accepted, account.recorded, account.queue.events
     ));
+    if let Some(oldest) = account.waiting.oldest_received_at {
+        let age = Age(SystemClock.now().since(oldest));
+        let payments = counted(account.waiting.payments, "payment", "payments");
+        say(&format!(
+            "{payments} without a user, waiting for up to {age}: see `hookmirror payments waiting`"
+        ));
+    }
     // More than the events still queued: duplicates wait too, and what is applied leaves last.
     if account.queue.messages > 0 {
         let messages = counted(account.queue.messages, "delivery", "deliveries");

@@ -22,7 +22,7 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
     let config = load_config()?;
     let url = &config.database;
     if args.check {
-        let pending = match Database::open_existing(url).await? {
+        let pending = match Database::open_existing(url, config.policy).await? {
             Some(database) => {
                 let pending = database.store().pending_migrations().await;
                 pending.with_context(|| cannot_use(url))?
@@ -44,7 +44,7 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<Ended, CommandError> {
         return Ok(Ended::FoundSomething);
     }
 
-    let database = Database::open(url).await?;
+    let database = Database::open(url, config.policy).await?;
     let applied = database.store().migrate().await;
     let applied = applied.with_context(|| cannot_use(url))?;
     database.close().await;

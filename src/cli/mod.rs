@@ -11,6 +11,7 @@ use self::roles::Roles;
 use crate::config::{Config, ConfigProblems};
 use crate::error_chain::ErrorChain;
 
+mod acting;
 pub mod demo;
 mod doctor;
 mod engines;
@@ -18,6 +19,8 @@ mod events;
 mod migrate;
 mod outbox;
 mod output;
+mod payments;
+mod private_door;
 mod roles;
 mod send;
 mod system;
@@ -65,6 +68,9 @@ enum Command {
     /// Look after the metadata for Clerk: what is not delivered, and why
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// Look after payments whose user is not known, or not the right one
+    #[command(subcommand)]
+    Payments(payments::PaymentsCommand),
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -152,6 +158,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
         Command::Outbox(command) => outbox::outbox(command).await,
+        Command::Payments(command) => payments::payments(command).await,
         Command::Users(command) => users::users(command).await,
     }
 }

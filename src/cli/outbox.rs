@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use console::style;
 use serde::Serialize;
 
+use super::acting::ActingArgs;
 use super::engines::database::existing_store;
 use super::output::{complain, counted, listing, or_dash, say, say_json, shown, table};
 use super::{CommandError, Ended, load_config};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::model::operator::{Mode, Operator, Reason};
 use crate::model::outbox::{DeliveryState, OutboxEntry, OutboxFilter, OutboxRecord};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -104,40 +104,6 @@ pub(super) struct DiscardArgs {
     acting: ActingArgs,
 }
 
-/// Who acts, and whether for real.
-#[derive(Debug, Args)]
-struct ActingArgs {
-    /// Do it; without this, only tell what would be done
-    #[arg(long, requires = "reason")]
-    execute: bool,
-    /// Why, for those who ask later
-    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
-    reason: Option<Reason>,
-    /// Who acts; without this, the login name
-    #[arg(long, value_name = "NAME", value_parser = parse_operator)]
-    operator: Option<Operator>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl ActingArgs {
-    fn operator(&self, config: &Config) -> Operator {
-        let login = || config.login.as_deref().and_then(Operator::parse);
-        self.operator
-            .clone()
-            .or_else(login)
-            .unwrap_or_else(Operator::unknown)
-    }
-
-    fn mode(&self) -> Mode {
-        match &self.reason {
-            Some(reason) if self.execute => Mode::Execute(reason.clone()),
-            _ => Mode::DryRun,
-        }
-    }
-}
-
 fn parse_state(word: &str) -> Result<DeliveryState, String> {
     DeliveryState::parse(word).ok_or_else(|| {
         let known = DeliveryState::ALL.map(DeliveryState::as_str);
@@ -157,14 +123,6 @@ fn parse_retried(word: &str) -> Result<RetriedState, String> {
 
 fn parse_user(id: &str) -> Result<UserId, String> {
     UserId::parse(id).ok_or_else(|| "not a user id".to_owned())
-}
-
-fn parse_reason(text: &str) -> Result<Reason, String> {
-    Reason::parse(text).ok_or_else(|| "write one line of up to 1000 characters".to_owned())
-}
-
-fn parse_operator(name: &str) -> Result<Operator, String> {
-    Operator::parse(name).ok_or_else(|| "write one line of up to 100 characters".to_owned())
 }
 
 pub(super) async fn outbox(command: OutboxCommand) -> Result<Ended, CommandError> {

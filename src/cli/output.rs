@@ -129,6 +129,16 @@ pub(super) fn shown(text: &str) -> String {
     shown
 }
 
+/// An amount in the currency's smallest unit; `None` if it is not known. What the smallest unit is
+/// depends on the currency, so it is not turned into another one.
+pub(super) fn money(smallest_units: Option<i64>, currency: Option<&str>) -> Option<String> {
+    let amount = smallest_units?;
+    Some(match currency {
+        Some(currency) => format!("{amount} {}", shown(currency)),
+        None => amount.to_string(),
+    })
+}
+
 /// A value that may be missing.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| value.to_string())

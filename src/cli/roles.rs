@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::private_door::PrivateDoor;
 use super::system::{Dispatch, Ingress, Parts, System};
 use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::http::HttpClerkApi;
@@ -149,7 +150,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         }
     };
     let database = if roles.needs_database() {
-        let database = Database::open(&config.database)
+        let database = Database::open(&config.database, config.policy)
             .await
             .context("cannot start without the database (DATABASE_URL)")?;
         Some(database)
@@ -178,6 +179,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         } else {
             Vec::new()
         },
+        private_door: PrivateDoor::of(&config.admin),
         clock: Arc::new(SystemClock),
         seed,
     })

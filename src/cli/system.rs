@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::private_door::PrivateDoor;
+use crate::admin;
 use crate::backoff::Backoff;
 use crate::clerk_api::ClerkApi;
 use crate::clock::Clock;
@@ -23,11 +25,11 @@ use crate::error_chain::ErrorChain;
 use crate::ingress::{self, IngressState, Limits};
 use crate::model::outbox::Recipients;
 use crate::model::source::Sources;
-use crate::outbox::{Dispatcher, WriteLimits};
+use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
 use crate::provider::Verifier;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
-use crate::worker::{DeadLetterDrain, Patience, Worker};
+use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
 /// How long the start waits for the schema of a database elsewhere: the front door stays shut
 /// meanwhile.
@@ -48,6 +50,8 @@ pub(super) struct Parts {
     pub(super) work: Option<Sources>,
     /// From the database to Clerk, instance by instance.
     pub(super) dispatch: Vec<Dispatch>,
+    /// The private listener.
+    pub(super) private_door: Option<PrivateDoor>,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
     /// Decides jitter.
@@ -111,6 +115,7 @@ impl System {
         };
         let schema = system.prepare_schema(backoff).await?;
         let bells: Vec<Arc<Notify>> = parts.dispatch.iter().map(|_| Arc::default()).collect();
+        let mut dispatchers = Vec::new();
 
         if let (Some(sources), Some(queue), Some(database)) =
             (parts.work, &system.queue, &system.database)
@@ -144,7 +149,14 @@ impl System {
                 clock: Arc::clone(&parts.clock),
                 backoff,
             };
+            let reassessment = Reassessment {
+                store: database.store(),
+                clock: Arc::clone(&parts.clock),
+                outbox_bells: bells.clone(),
+                backoff,
+            };
             let stop = system.stop_work.clone();
+            system.start_worker("reassessment", &schema, reassessment.run(stop.clone()));
             system.start_worker("worker", &schema, worker.run(stop.clone()));
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
             system.start_worker("scheduler", &schema, scheduler.run(stop));
@@ -159,9 +171,14 @@ impl System {
                 let clock = Arc::clone(&parts.clock);
                 let dispatcher = Dispatcher::new(Arc::clone(&store), clerk, clock, backoff, limits)
                     .serving(recipients);
+                dispatchers.push(dispatcher.stats());
                 let run = dispatcher.run(bell, system.stop_work.clone());
                 system.start_worker("dispatcher", &schema, run);
             }
+        }
+        if let Some(door) = parts.private_door {
+            let clock = Arc::clone(&parts.clock);
+            system.open_private_door(door, dispatchers, clock).await?;
         }
         if let Some(front) = parts.ingress {
             system.open_the_door(front, parts.clock).await?;
@@ -234,6 +251,29 @@ impl System {
         };
         let task = watched(run, name, &self.broken, &self.stop_work);
         self.workers.push(task);
+    }
+
+    /// Needs no schema: it tells what can be told.
+    async fn open_private_door(
+        &mut self,
+        door: PrivateDoor,
+        dispatchers: Vec<Arc<DeliveryStats>>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<()> {
+        let queue = self.queue.as_ref();
+        let (depths, spool) = (queue.map(Queue::depths), queue.map(Queue::spool_depth));
+        let sources = admin::Sources {
+            store: self.database.as_ref().map(Database::store),
+            queues: Box::new(move || depths.as_ref().map(|depths| depths()).unwrap_or_default()),
+            spool: Box::new(move || spool.as_ref()?()),
+            dispatchers,
+            clock,
+        };
+        if let Some(serve) = door.open(sources, self.stop_work.clone()).await? {
+            let task = watched(serve, "private listener", &self.broken, &self.stop_work);
+            self.workers.push(task);
+        }
+        Ok(())
     }
 
     async fn open_the_door(&mut self, front: Ingress, clock: Arc<dyn Clock>) -> anyhow::Result<()> {

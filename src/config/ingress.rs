@@ -167,7 +167,8 @@ impl IngressSettings {
     }
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, Fault> {
+/// Reads an address to listen at.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         Fault::new(
             "invalid_listen_address",

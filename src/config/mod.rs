@@ -20,9 +20,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod admin;
 mod clerk;
 mod data_dir;
 mod database;
+mod entitlement;
 mod entry;
 mod file;
 mod ingress;
@@ -35,6 +37,7 @@ mod service_url;
 mod setting;
 mod sources;
 
+pub use admin::AdminSettings;
 pub use clerk::ClerkSettings;
 pub use data_dir::check_data_dir;
 pub use database::DatabaseUrl;
@@ -46,6 +49,7 @@ pub use service_url::ServiceUrl;
 pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
 
+use crate::model::entitlement::Policy;
 use crate::model::source::SourceName;
 use reader::Reader;
 use setting::Number;
@@ -70,6 +74,8 @@ pub const SETTINGS: &[Setting] = &[
     data_dir::DATA_DIR,
     queue::SPOOL_MAX_BYTES.setting,
     ingress::LISTEN,
+    admin::LISTEN,
+    admin::TOKEN,
     sources::CLERK_SECRETS,
     sources::STRIPE_SECRETS,
     sources::STRIPE_LIVEMODE,
@@ -77,6 +83,7 @@ pub const SETTINGS: &[Setting] = &[
     clerk::API_URL,
     clerk::WRITES,
     clerk::WRITES_PER_USER.setting,
+    entitlement::PAST_DUE_IS_PAID,
     ingress::MAX_BODY_BYTES.setting,
     ingress::MAX_BUFFERED_BYTES.setting,
     ingress::MAX_CONNECTIONS.setting,
@@ -89,7 +96,10 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Settings that are true or false. In the file they may be written without quotes.
-const FLAGS: [&str; 1] = [sources::STRIPE_LIVEMODE.name];
+const FLAGS: [&str; 2] = [
+    sources::STRIPE_LIVEMODE.name,
+    entitlement::PAST_DUE_IS_PAID.name,
+];
 
 /// Every setting, checked.
 #[derive(Clone, Debug)]
@@ -102,11 +112,15 @@ pub struct Config {
     pub broker: Option<BrokerSettings>,
     /// The public listener.
     pub ingress: IngressSettings,
+    /// The private listener.
+    pub admin: AdminSettings,
     /// Who may push, each with its secrets; one entry for every source that exists, `clerk` and
     /// `stripe` first.
     pub sources: Vec<SourceSettings>,
     /// The Backend API of the Clerk instance behind the source `clerk`.
     pub clerk: ClerkSettings,
+    /// What counts as paid.
+    pub policy: Policy,
     /// What is logged and how.
     pub log: LogSettings,
     /// How long work in flight may take to finish once shutdown has begun.
@@ -189,8 +203,10 @@ impl Config {
             data_dir: data_dir::read(&mut reader),
             broker: BrokerSettings::read(&mut reader),
             ingress: IngressSettings::read(&mut reader),
+            admin: AdminSettings::read(&mut reader),
             sources: sources::read(&mut reader),
             clerk: ClerkSettings::read(&mut reader),
+            policy: entitlement::read(&mut reader),
             log: LogSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             login: reader.login.take(),

@@ -15,9 +15,6 @@ use super::setting::{CONFIG, Number, PREFIX, Setting, is_setting, suggestion_for
 /// Variables that Kubernetes gives every container when a service is named `hookmirror`.
 const SERVICE_LINKS: [&str; 2] = ["HOOKMIRROR_SERVICE_", "HOOKMIRROR_PORT_"];
 
-/// Settings of the contract that later versions will have.
-const LATER_PREFIX: &str = "HOOKMIRROR_ADMIN_";
-
 /// Where a login name may be, the best first: `sudo` tells who is behind `root`.
 const LOGIN: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
 
@@ -239,13 +236,6 @@ fn unknown_variable(name: &str, value: &str) -> Option<Fault> {
         || (name == "HOOKMIRROR_PORT" && value.contains("://"));
     if !upper.starts_with(PREFIX) || is_service_link {
         return None;
-    }
-    if upper.starts_with(LATER_PREFIX) {
-        return Some(Fault::new(
-            "no_effect_in_this_version",
-            "has no effect in this version",
-            "unset it",
-        ));
     }
     let remedy = match suggestion_for(name) {
         Some(meant) => format!("did you mean {meant}?"),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::SETTINGS;
+use super::problems::{Fault, quoted};
 
 /// The prefix of the names that are ours alone.
 pub(super) const PREFIX: &str = "HOOKMIRROR_";
@@ -42,6 +43,14 @@ pub(super) const CONFIG: Setting = Setting {
 /// Whether a setting goes by this name.
 pub(super) fn is_setting(name: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.is_named(name))
+}
+
+/// Reads a setting that is true or false.
+pub(super) fn parse_flag(text: &str) -> Result<bool, Fault> {
+    text.trim().parse().map_err(|_| {
+        let what = format!("is {}, neither `true` nor `false`", quoted(text));
+        Fault::new("not_a_flag", what, "write one of the two, or unset it")
+    })
 }
 
 /// What holds when a setting is not set.

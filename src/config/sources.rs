@@ -10,7 +10,7 @@ use super::entry::Entry;
 use super::layer::Written;
 use super::problems::{Fault, Origin, quoted};
 use super::reader::Reader;
-use super::setting::{DefaultValue, Setting};
+use super::setting::{DefaultValue, Setting, parse_flag};
 use crate::model::source::{Provider, Source, SourceName};
 use crate::provider::check_secret;
 
@@ -239,13 +239,6 @@ fn parse_provider(text: &str) -> Result<Provider, Fault> {
     provider_named(text).ok_or_else(|| {
         let what = format!("is {}, neither `clerk` nor `stripe`", quoted(text));
         Fault::new("unknown_provider", what, "write one of the two")
-    })
-}
-
-fn parse_flag(text: &str) -> Result<bool, Fault> {
-    text.trim().parse().map_err(|_| {
-        let what = format!("is {}, neither `true` nor `false`", quoted(text));
-        Fault::new("not_a_flag", what, "write one of the two, or unset it")
     })
 }
 

@@ -6,7 +6,7 @@ use super::entitlement::Entitlement;
 use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
 use super::outbox::OutboxEntry;
-use super::payment::Facts;
+use super::payment::{CustomerLink, Facts};
 use super::source::SourceName;
 use super::state::EventState;
 use super::time::Timestamp;
@@ -117,6 +117,17 @@ pub struct IgnoredCount {
     pub events: u64,
 }
 
+/// The events that wait for the user of their payment to be known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WaitingCount {
+    /// What they are about: payments, and the customers of subscriptions.
+    pub payments: u64,
+    /// The events.
+    pub events: u64,
+    /// When the oldest of them was received.
+    pub oldest_received_at: Option<Timestamp>,
+}
+
 /// All events at one moment, as the ledger sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventCounts {
@@ -124,6 +135,8 @@ pub struct EventCounts {
     pub states: Vec<StateCount>,
     /// Why the ignored ones among them were.
     pub ignored: Vec<IgnoredCount>,
+    /// Those among them that wait.
+    pub waiting: WaitingCount,
     /// How many of the events that it was asked about it does not hold.
     pub unknown: u64,
 }
@@ -172,6 +185,8 @@ pub struct UserReport {
     /// Facts attributed to the user.
     #[serde(flatten)]
     pub facts: Facts,
+    /// Whose the customers are that they name: not always this user's.
+    pub customer_links: Vec<CustomerLink>,
     /// What they come to, purchase by purchase, oldest first.
     pub purchases: Vec<Purchase>,
     /// The verdict and its reason; `None` if there are no facts.

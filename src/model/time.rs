@@ -67,6 +67,25 @@ impl Timestamp {
     }
 }
 
+/// How long something has lasted, roughly, for people: `45 s`, `12 min`, `3 h`, `5 days`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        match self.0.as_secs() {
+            // Two of the smaller unit at least, so that it is never wrong by half.
+            seconds if seconds < 2 * MINUTE => write!(f, "{seconds} s"),
+            seconds if seconds < 2 * HOUR => write!(f, "{} min", seconds / MINUTE),
+            seconds if seconds < 2 * DAY => write!(f, "{} h", seconds / HOUR),
+            seconds => write!(f, "{} days", seconds / DAY),
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::<Utc>::from_timestamp_millis(self.0) {

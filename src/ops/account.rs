@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::model::ledger::{AtBroker, EventCounts, IgnoredCount, StateCount, Waiting};
+use crate::model::ledger::{
+    AtBroker, EventCounts, IgnoredCount, StateCount, Waiting, WaitingCount,
+};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -25,6 +27,8 @@ pub struct Account {
     pub states: Vec<StateCount>,
     /// Those that were ignored, by source and reason.
     pub ignored: Vec<IgnoredCount>,
+    /// Those that wait for the user of their payment to be known.
+    pub waiting: WaitingCount,
     /// What waits in the queue.
     pub queue: QueueAccount,
 }
@@ -53,6 +57,7 @@ pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, Sto
     let EventCounts {
         states,
         ignored,
+        waiting: for_users,
         unknown,
     } = store.count_events(&waiting.events).await?;
     let recorded = states.iter().map(|count| count.events).sum();
@@ -68,6 +73,7 @@ pub async fn account(store: &dyn Store, waiting: Waiting) -> Result<Account, Sto
         deliveries: states.iter().map(|count| count.deliveries).sum(),
         states,
         ignored,
+        waiting: for_users,
         queue: QueueAccount {
             messages: waiting.messages + elsewhere,
             events: unknown + elsewhere,

@@ -1,18 +1,25 @@
 //! Findings about a running or stopped installation: all of them, not only the first.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::account::Account;
 use crate::error_chain::ErrorChain;
 use crate::model::changes::Outcome;
-use crate::model::ledger::{AtBroker, IgnoredCount, Waiting};
+use crate::model::ledger::{AtBroker, IgnoredCount, Waiting, WaitingCount};
 use crate::model::outbox::{DeliveryState, OutboxEntry, RetryReason};
 use crate::model::state::EventState;
-use crate::model::time::Timestamp;
+use crate::model::time::{Age, Timestamp};
 use crate::store::Store;
 
 /// Seconds after which somebody should have taken what waits.
 const LONG: u64 = 60;
+
+/// How long a payment may wait for its user before somebody should look. Stripe sends the events that
+/// belong together within seconds, and what failed once again within the hour: what has not been linked
+/// by then has nothing that would link it.
+const LINK_ARRIVES: Duration = Duration::from_secs(3600);
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -141,7 +148,7 @@ fn held(waiting: &Waiting, now: Timestamp) -> Option<(String, u64)> {
 }
 
 /// Looks at the events that someone may have to do something about.
-pub fn events(account: &Account) -> Vec<Finding> {
+pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
     let in_state = |state| -> u64 {
         account
             .states
@@ -166,18 +173,31 @@ pub fn events(account: &Account) -> Vec<Finding> {
             ),
         )
     });
-    let waiting = in_state(EventState::Waiting);
-    if waiting > 0 {
-        findings.push(Finding::warning(
-            "payments",
-            format!(
-                "events that wait for their payment's user to be known: {waiting}; see `hookmirror \
-                 events list --state waiting`"
-            ),
-        ));
-    }
+    findings.extend(payments(&account.waiting, now));
     findings.extend(account.ignored.iter().filter_map(strayed));
     findings
+}
+
+/// Payments that nobody has got yet.
+fn payments(waiting: &WaitingCount, now: Timestamp) -> Option<Finding> {
+    const CHECK: &str = "payments";
+    let age = now.since(waiting.oldest_received_at?);
+    let payments = match waiting.payments {
+        1 => "1 payment waits for its user".to_owned(),
+        n => format!("{n} payments wait for their users"),
+    };
+    let found = format!("{payments} to be known, the oldest for {}", Age(age));
+    Some(if age < LINK_ARRIVES {
+        Finding::ok(CHECK, format!("{found}: an event may tell yet"))
+    } else {
+        Finding::warning(
+            CHECK,
+            format!(
+                "{found}: see `hookmirror payments waiting`, find out who paid, and `hookmirror \
+                 payments attribute PAYMENT USER`; let your application set `client_reference_id`"
+            ),
+        )
+    })
 }
 
 /// Events of the wrong kind, which somebody has pointed at the wrong door.

@@ -3,3 +3,5 @@
 pub mod account;
 pub mod checkup;
 pub mod outbox;
+pub mod payments;
+pub mod users;

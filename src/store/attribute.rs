@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use super::facts::{Selection, Stored};
 use super::fold::users::UserFold;
-use super::payments::{self, entitle, hold, key_of};
+use super::payments::{self, entitle, hold, judge, key_of};
 use super::problem::ApplyError;
 use super::tables::Tables;
 use crate::model::entitlement::Policy;
-use crate::model::payment::{Attribution, Fact, FactKind, NamedUser, Ownership};
+use crate::model::operator::OperatorAction;
+use crate::model::payment::{
+    Attributed, Attribution, Fact, FactKind, NamedUser, Ownership, VerdictChange,
+};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -47,17 +50,42 @@ pub(super) async fn ownership(
     }))
 }
 
-/// Gives a session or a subscription to a user, if it is still `from`'s.
+/// Gives a session or a subscription to a user, if it is still `from`'s, and records that; if it is a
+/// dry run, only the record stays.
 pub(super) async fn attribute(
+    tables: &mut dyn Tables,
+    id: &str,
+    user: &UserId,
+    from: Option<&UserId>,
+    action: &OperatorAction,
+    policy: Policy,
+    now: Timestamp,
+) -> Result<Attributed, ApplyError> {
+    tables.begin_part().await?;
+    let mut attributed = give(tables, id, user, from, policy, now).await?;
+    if action.mode.is_dry_run() {
+        tables.undo_part().await?;
+    } else {
+        tables.keep_part().await?;
+    }
+    if attributed.attribution == Attribution::Done {
+        let moves = attributed.moves.len() as u64;
+        attributed.action = Some(tables.record_action(action, moves, now).await?);
+    }
+    Ok(attributed)
+}
+
+async fn give(
     tables: &mut dyn Tables,
     id: &str,
     user: &UserId,
     from: Option<&UserId>,
     policy: Policy,
     now: Timestamp,
-) -> Result<Attribution, ApplyError> {
+) -> Result<Attributed, ApplyError> {
+    let not_done = Attributed::not_done;
     let Some(Stored { mut fact, .. }) = find(tables, id).await? else {
-        return Ok(Attribution::Unknown);
+        return Ok(not_done(Attribution::Unknown));
     };
     let given = Some(NamedUser {
         at: now,
@@ -66,18 +94,29 @@ pub(super) async fn attribute(
     match &mut fact {
         Fact::CheckoutSession(session) => session.attributed_user = given,
         Fact::Subscription(subscription) => subscription.attributed_user = given,
-        _ => return Ok(Attribution::Unknown),
+        _ => return Ok(not_done(Attribution::Unknown)),
     }
     let fold = hold(tables, &[&fact], std::iter::empty()).await?;
     let owner = find(tables, id).await?.and_then(|stored| stored.owner);
     if owner.as_ref() != from {
-        return Ok(Attribution::OwnedBy(owner));
+        return Ok(not_done(Attribution::OwnedBy(owner)));
     }
+    let mut before = judge(tables, &fold.affected, policy).await?;
     let entitlements = payments::write(tables, &fold, policy, now).await?;
     let users = UserFold::default();
     tables.write_outbox(&entitlements, &users, now).await?;
     tables.release(&fold.released, now).await?;
-    Ok(Attribution::Done)
+    let verdicts = entitlements.into_iter().map(|(user, after)| VerdictChange {
+        before: before.remove(user).flatten(),
+        user: user.clone(),
+        after,
+    });
+    Ok(Attributed {
+        attribution: Attribution::Done,
+        verdicts: verdicts.collect(),
+        moves: fold.moves,
+        action: None,
+    })
 }
 
 /// Derives the entitlements of these users anew.

@@ -23,7 +23,7 @@ use crate::model::outbox::{
     DeliveryOutcome, DeliveryState, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter,
     OutboxLease, OutboxRecord, Recipients,
 };
-use crate::model::payment::{Attribution, Ownership};
+use crate::model::payment::{Attributed, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -61,9 +61,9 @@ pub trait Store: Debug + Send + Sync {
     /// One event in full; `None` if the ledger does not know it.
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;
 
-    /// How many events there are by source and state, why the ignored ones were, and how many of
-    /// `queued` are not among them: all of the same moment, so that an event on its way into the ledger
-    /// is counted once.
+    /// How many events there are by source and state, why the ignored ones were, since when payments
+    /// wait, and how many of `queued` are not among them: all of the same moment, so that an event on
+    /// its way into the ledger is counted once.
     async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError>;
 
     /// Everything known of one user; `None` if nothing is.
@@ -72,15 +72,22 @@ pub trait Store: Debug + Send + Sync {
     /// Whose a Checkout Session or a subscription is; `None` if nothing is known of it.
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError>;
 
+    /// Checkout Sessions and subscriptions with events that wait for their user to be known, the
+    /// longest waiting first, `limit` at most.
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError>;
+
     /// Gives a Checkout Session or a subscription to a user, with all that follows from it, if it is
     /// `from`'s until then (`None`: nobody's). Holds over what its events say, those to come included.
+    /// If it is a dry run, it is undone again. Records the action if it can be done: all in one
+    /// transaction.
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError>;
+    ) -> Result<Attributed, StoreError>;
 
     /// Derives those entitlements anew that the policy of this process may see otherwise than the
     /// one that wrote them; answers how many it looked at.

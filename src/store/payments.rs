@@ -60,28 +60,37 @@ pub(super) async fn write<'f>(
     entitle(tables, &fold.affected, policy, now).await
 }
 
-/// Derives the entitlement of each of these users anew, from all that is stored.
+/// Derives the entitlement of each of these users anew, from all that is stored, and writes it.
 pub(super) async fn entitle<'u>(
     tables: &mut dyn Tables,
     users: &'u BTreeSet<UserId>,
     policy: Policy,
     now: Timestamp,
 ) -> Result<Entitlements<'u>, ApplyError> {
+    let entitlements = judge(tables, users, policy).await?;
+    if !entitlements.is_empty() {
+        tables.write_entitlements(&entitlements, now).await?;
+    }
+    Ok(entitlements)
+}
+
+/// What all that is stored comes to for each of these users.
+pub(super) async fn judge<'u>(
+    tables: &mut dyn Tables,
+    users: &'u BTreeSet<UserId>,
+    policy: Policy,
+) -> Result<Entitlements<'u>, ApplyError> {
     if users.is_empty() {
         return Ok(Entitlements::new());
     }
     let stored = of_users(tables, users).await?;
     let facts = by_user(&stored.facts, &stored.owners);
-    let entitlements = users
-        .iter()
-        .map(|user| {
-            let facts = facts.get(user);
-            (
-                user,
-                facts.and_then(|facts| entitlement::decide(facts, policy)),
-            )
-        })
-        .collect();
-    tables.write_entitlements(&entitlements, now).await?;
-    Ok(entitlements)
+    let judged = users.iter().map(|user| {
+        let facts = facts.get(user);
+        (
+            user,
+            facts.and_then(|facts| entitlement::decide(facts, policy)),
+        )
+    });
+    Ok(judged.collect())
 }

@@ -10,7 +10,7 @@ use super::facts::Selection;
 use super::fold::payments::Attributed;
 use super::problem::ApplyError;
 use super::tables::Tables;
-use crate::model::payment::{Fact, FactKind, Facts};
+use crate::model::payment::{CustomerLink, Fact, FactKind, Facts, customer_links};
 use crate::model::user::UserId;
 
 /// What facts name. By these names they hang together.
@@ -159,6 +159,35 @@ pub(super) async fn of_users(
         read(tables, selection, &mut found).await?;
     }
     Ok(found)
+}
+
+/// Every stored fact of one user, and whose the customers are that these facts name. What the customers
+/// themselves say is among the facts.
+pub(super) async fn of_user(
+    tables: &mut dyn Tables,
+    user: &UserId,
+) -> Result<(Facts, Vec<CustomerLink>), ApplyError> {
+    let users = BTreeSet::from([user.clone()]);
+    let mut facts = of_users(tables, &users).await?.facts;
+    let sessions = facts.sessions.values().map(|session| &session.customer);
+    let subscriptions = facts.subscriptions.values();
+    let customers: BTreeSet<String> = sessions
+        .chain(subscriptions.map(|subscription| &subscription.customer))
+        .flatten()
+        .cloned()
+        .collect();
+    let mut found = Attributed::default();
+    for (kind, column) in [
+        (FactKind::CheckoutSession, "customer"),
+        (FactKind::Subscription, "customer"),
+        (FactKind::Customer, "id"),
+    ] {
+        let selection = Selection::of(kind, &[(column, &customers)]);
+        read(tables, selection, &mut found).await?;
+    }
+    let links = customer_links(&found.facts);
+    facts.customers = found.facts.customers;
+    Ok((facts, links))
 }
 
 async fn read(

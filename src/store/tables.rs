@@ -11,6 +11,7 @@ use super::problem::ApplyError;
 use crate::model::changes::{Outcome, Planned};
 use crate::model::entitlement::Entitlement;
 use crate::model::event::EventKey;
+use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -82,6 +83,15 @@ pub(super) trait Tables: Send {
         outcomes: &[Outcome],
         now: Timestamp,
     ) -> Result<(), ApplyError>;
+
+    /// Records what an operator asked for, which was so much; what was changed of it depends on whether
+    /// it is a dry run.
+    async fn record_action(
+        &mut self,
+        action: &OperatorAction,
+        matched: u64,
+        now: Timestamp,
+    ) -> Result<ActionRecord, ApplyError>;
 
     /// Marks the events about these subjects that waited for their user as applied.
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;

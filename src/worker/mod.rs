@@ -7,7 +7,7 @@
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
 //! together. While the database is away no event is to blame: nothing more is taken, no attempt is
 //! charged, and work resumes when the database answers. Any number of workers
-//! may run. NOT guaranteed: that an event is processed only once; that doing it again changes nothing
+//! may run. A changed setting takes effect on what users are entitled to ([`Reassessment`]). NOT guaranteed: that an event is processed only once; that doing it again changes nothing
 //! is the store's promise.
 
 use std::sync::Arc;
@@ -25,10 +25,12 @@ use crate::store::{Store, StoreError};
 
 mod away;
 mod dead_letters;
+mod reassessment;
 mod verdict;
 
 pub use self::away::Patience;
 pub use self::dead_letters::DeadLetterDrain;
+pub use self::reassessment::Reassessment;
 
 /// How many events one transaction takes at most.
 pub const BATCH: usize = 200;

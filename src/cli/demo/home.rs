@@ -22,6 +22,7 @@ use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::{Clock, SystemClock};
 use crate::config::DatabaseUrl;
 use crate::ingress::Limits;
+use crate::model::entitlement::Policy;
 use crate::model::outbox::Recipients;
 use crate::model::source::{Provider, Source};
 use crate::outbox::WriteLimits;
@@ -70,7 +71,7 @@ impl Home {
         let api = HttpClerkApi::new(&clerk_url, clerk_key.clone().into())?;
         let sources = verifiers.iter().map(|verifier| verifier.source().clone());
         let database = DatabaseUrl::Sqlite(directory.path().join("mirror.db"));
-        let database = Database::open(&database).await?;
+        let database = Database::open(&database, Policy::default()).await?;
         let store = database.store();
         let system = System::start(Parts {
             queue: Some(Queue::embedded(directory.path()).await?),
@@ -87,6 +88,7 @@ impl Home {
                 clerk: Arc::new(api),
                 limits: LIMITS,
             }],
+            private_door: None,
             clock: Arc::new(SystemClock),
             seed,
         })

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::super::CommandError;
 use crate::config::{Config, DatabaseUrl};
+use crate::model::entitlement::Policy;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -20,25 +21,33 @@ pub(in crate::cli) enum Database {
 
 impl Database {
     /// Opens it for work. A file is created if it is not there; a server need not answer yet.
-    pub(in crate::cli) async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+    pub(in crate::cli) async fn open(
+        url: &DatabaseUrl,
+        policy: Policy,
+    ) -> Result<Self, StoreError> {
         Ok(match url {
-            DatabaseUrl::Sqlite(path) => Self::Sqlite(Arc::new(SqliteStore::open(path).await?)),
-            DatabaseUrl::Postgres(url) => Self::Postgres(Arc::new(PostgresStore::connect(
-                url.secret().expose_secret(),
-            )?)),
+            DatabaseUrl::Sqlite(path) => {
+                let store = SqliteStore::open(path).await?.with_policy(policy);
+                Self::Sqlite(Arc::new(store))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let store = PostgresStore::connect(url.secret().expose_secret())?;
+                Self::Postgres(Arc::new(store.with_policy(policy)))
+            }
         })
     }
 
     /// Opens it for looking at; `None` if it is a file that is not there.
     pub(in crate::cli) async fn open_existing(
         url: &DatabaseUrl,
+        policy: Policy,
     ) -> Result<Option<Self>, StoreError> {
         match url {
             DatabaseUrl::Sqlite(path) => {
                 let store = SqliteStore::open_existing(path).await?;
-                Ok(store.map(|store| Self::Sqlite(Arc::new(store))))
+                Ok(store.map(|store| Self::Sqlite(Arc::new(store.with_policy(policy)))))
             }
-            DatabaseUrl::Postgres(_) => Self::open(url).await.map(Some),
+            DatabaseUrl::Postgres(_) => Self::open(url, policy).await.map(Some),
         }
     }
 
@@ -74,7 +83,8 @@ pub(in crate::cli) async fn existing_store(
     config: &Config,
 ) -> Result<Arc<dyn Store>, CommandError> {
     let url = &config.database;
-    let database = Database::open_existing(url).await?.with_context(|| {
+    let database = Database::open_existing(url, config.policy).await?;
+    let database = database.with_context(|| {
         format!(
             "there is no database at {url} (DATABASE_URL): nothing was received yet, or the settings \
              are not those of the running service"

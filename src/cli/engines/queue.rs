@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::admin::QueueDepth;
 use crate::backoff::Backoff;
 use crate::clock::SystemClock;
 use crate::config::{BrokerSettings, Config};
 use crate::error_chain::ErrorChain;
 use crate::model::ledger::{AtBroker, Waiting};
-use crate::queue::embedded::{EmbeddedQueue, inspect};
+use crate::queue::embedded::{EmbeddedPublisher, EmbeddedQueue, inspect};
 use crate::queue::rabbitmq::{Depth, RabbitError, RabbitQueue, Settings, Topology};
 use crate::queue::spool::{Relay, SpoolingPublisher};
 use crate::queue::{Consumer, DeadLetters, Publisher};
@@ -153,6 +154,30 @@ impl Queue {
             }),
             _ => None,
         }
+    }
+
+    /// How much the queue of this process holds, whenever it is asked. At a broker the broker tells.
+    pub(in crate::cli) fn depths(&self) -> impl Fn() -> Vec<QueueDepth> + Send + Sync + use<> {
+        let embedded = match self {
+            Self::Embedded(queue) => Some(queue.publisher()),
+            Self::Broker { .. } => None,
+        };
+        move || {
+            let depth = embedded.as_ref().map(EmbeddedPublisher::depth);
+            let depths = depth.map(|depth| [("work", depth.messages), ("dead", depth.dead)]);
+            depths.into_iter().flatten().collect()
+        }
+    }
+
+    /// How much the spool holds, whenever it is asked; `None` where there is none.
+    pub(in crate::cli) fn spool_depth(&self) -> impl Fn() -> Option<u64> + Send + Sync + use<> {
+        let spool = match self {
+            Self::Broker {
+                spool: Some(spool), ..
+            } => Some(Arc::clone(&spool.publisher)),
+            _ => None,
+        };
+        move || Some(spool.as_ref()?.depth().messages)
     }
 
     /// Closes it; to be called when nobody works with it any more.

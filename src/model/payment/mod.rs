@@ -35,12 +35,14 @@ mod refund;
 mod session;
 mod subscription;
 
-pub use attribution::{Attribution, Ownership};
+pub use attribution::{
+    Attributed, Attribution, Basis, Move, Ownership, VerdictChange, WaitingPayment,
+};
 pub use charge::Charge;
 pub use customer::Customer;
 pub use dispute::{Dispute, DisputeStatus};
 pub use invoice::{Invoice, InvoiceStatus};
-pub use ownership::{Owners, by_user, owners};
+pub use ownership::{CustomerLink, Owners, by_user, customer_links, owners};
 pub use refund::{Refund, RefundStatus};
 pub use session::{CheckoutSession, PaymentStatus, SessionStatus};
 pub use subscription::{Subscription, SubscriptionStatus};

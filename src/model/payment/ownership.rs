@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::{Fact, Facts};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -64,7 +66,39 @@ pub fn owners(facts: &Facts) -> Owners {
     owners
 }
 
+/// Whose a customer is, and what says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CustomerLink {
+    /// Stripe's customer.
+    pub customer: String,
+    /// Whose it is.
+    pub user: UserId,
+    /// The oldest account that names a user: the customer itself, or one of its sessions or
+    /// subscriptions.
+    pub known_by: String,
+}
+
+/// Whose each customer is, by the table at [`owners`]. Customers of nobody are left out.
+pub fn customer_links(facts: &Facts) -> Vec<CustomerLink> {
+    let links = namings_of_customers(facts).into_iter();
+    links
+        .map(|(customer, (_, known_by, user))| CustomerLink {
+            customer: customer.to_owned(),
+            user: user.clone(),
+            known_by: known_by.to_owned(),
+        })
+        .collect()
+}
+
 fn owners_of_customers(facts: &Facts) -> BTreeMap<&str, &UserId> {
+    namings_of_customers(facts)
+        .into_iter()
+        .map(|(customer, (_, _, user))| (customer, user))
+        .collect()
+}
+
+/// The oldest account that names a user, by customer: when it is from, what it is, and whom it names.
+fn namings_of_customers(facts: &Facts) -> BTreeMap<&str, (Timestamp, &str, &UserId)> {
     let mut named: BTreeMap<&str, (Timestamp, &str, &UserId)> = BTreeMap::new();
     for customer in facts.customers.values() {
         let candidate = (
@@ -87,9 +121,6 @@ fn owners_of_customers(facts: &Facts) -> BTreeMap<&str, &UserId> {
         }
     }
     named
-        .into_iter()
-        .map(|(customer, (_, _, user))| (customer, user))
-        .collect()
 }
 
 fn oldest<'a, T: Ord + Copy>(known: &mut BTreeMap<&'a str, T>, key: &'a str, candidate: T) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::Stored;
 use crate::model::payment::{
-    ById, Fact, FactKind, Facts, Owners, SessionStatus, Subscription, owners,
+    ById, Fact, FactKind, Facts, Move, Owners, SessionStatus, Subscription, owners,
 };
 use crate::model::user::UserId;
 
@@ -40,6 +40,8 @@ pub(in crate::store) struct PaymentFold {
     changed: BTreeSet<(FactKind, String)>,
     /// What waiting events are about whose payment had no user and has one now, or is over.
     pub(in crate::store) released: Vec<String>,
+    /// What changed hands.
+    pub(in crate::store) moves: Vec<Move>,
     /// Users whose set of facts changed: those who gained some and those who lost some.
     pub(in crate::store) affected: BTreeSet<UserId>,
 }
@@ -77,6 +79,8 @@ impl PaymentFold {
         );
         for id in &sessions {
             let hands = Hands::of(id, &before.owners.sessions, &owners.sessions);
+            self.moves
+                .extend(hands.as_move(FactKind::CheckoutSession, id));
             if hands.are_released() && before.facts.sessions.contains_key(id) {
                 self.released.push(id.clone());
             }
@@ -84,6 +88,7 @@ impl PaymentFold {
         }
         for id in &subscriptions {
             let hands = Hands::of(id, &before.owners.subscriptions, &owners.subscriptions);
+            self.moves.extend(hands.as_move(FactKind::Subscription, id));
             let is_over = facts
                 .subscriptions
                 .get(id)
@@ -233,6 +238,16 @@ impl Hands {
 
     fn are_released(&self) -> bool {
         self.before.is_none() && self.after.is_some()
+    }
+
+    fn as_move(&self, kind: FactKind, id: &str) -> Option<Move> {
+        let changes = self.before != self.after;
+        changes.then(|| Move {
+            kind,
+            id: id.to_owned(),
+            from: self.before.clone(),
+            to: self.after.clone(),
+        })
     }
 
     fn users(self) -> impl Iterator<Item = UserId> {

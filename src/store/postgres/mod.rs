@@ -32,7 +32,7 @@ use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord, Recipients,
 };
-use crate::model::payment::{Attribution, Ownership};
+use crate::model::payment::{Attributed, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -255,7 +255,12 @@ impl Store for PostgresStore {
     }
 
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
-        payments::find_ownership(self, id).await
+        bounded("look for a payment", payments::find_ownership(self, id)).await
+    }
+
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        let waiting = payments::waiting(self, limit);
+        bounded("list payments that wait for their user", waiting).await
     }
 
     async fn attribute(
@@ -263,9 +268,11 @@ impl Store for PostgresStore {
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError> {
-        payments::attribute(self, id, user, from, now).await
+    ) -> Result<Attributed, StoreError> {
+        let attribute = payments::attribute(self, id, user, from, action, now);
+        bounded("give a payment to a user", attribute).await
     }
 
     async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -10,6 +10,7 @@ use super::{PostgresStore, StoreError};
 use crate::model::event::{EventId, EventKey, EventType};
 use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
+    WaitingCount,
 };
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
@@ -165,7 +166,8 @@ fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
     })
 }
 
-/// How many events there are by source and state, why the ignored ones were, and how many of `queued` are not among them.
+/// How many events there are by source and state, why the ignored ones were, which wait, and how many
+/// of `queued` are not among them.
 pub(super) async fn count(
     store: &PostgresStore,
     queued: &[EventKey],
@@ -184,6 +186,13 @@ pub(super) async fn count(
          GROUP BY source, outcome ORDER BY source, outcome",
     )
     .fetch_all(&mut *snapshot)
+    .await
+    .map_err(unavailable(action))?;
+    let waiting = sqlx::query(
+        "SELECT COUNT(DISTINCT subject) AS payments, COUNT(*) AS events, MIN(received_at) AS oldest \
+         FROM events WHERE state = 'waiting'",
+    )
+    .fetch_one(&mut *snapshot)
     .await
     .map_err(unavailable(action))?;
     let unknown = sqlx::query(
@@ -215,9 +224,15 @@ pub(super) async fn count(
             events: reader.count("events")?,
         })
     });
+    let waiting = Reader::new("events", "those that wait", &waiting);
     Ok(EventCounts {
         states: states.collect::<Result<_, StoreError>>()?,
         ignored: ignored.collect::<Result<_, StoreError>>()?,
+        waiting: WaitingCount {
+            payments: waiting.count("payments")?,
+            events: waiting.count("events")?,
+            oldest_received_at: waiting.optional_time("oldest")?,
+        },
         unknown: Reader::new("events", "those asked for", &unknown).count("unknown")?,
     })
 }

@@ -13,9 +13,10 @@ use super::super::problem::ApplyError;
 use super::super::tables::{Entitlements, Tables};
 use super::contention::Contention;
 use super::locks::lock;
-use super::{PostgresStore, StoreError, entitlements, facts, ledger, outbox, users};
+use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
+use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -135,6 +136,18 @@ impl Tables for PostgresTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         ledger::write(self.0, groups, outcomes, now).await
+    }
+
+    async fn record_action(
+        &mut self,
+        action: &OperatorAction,
+        matched: u64,
+        now: Timestamp,
+    ) -> Result<ActionRecord, ApplyError> {
+        let matched = i64::try_from(matched).unwrap_or(i64::MAX);
+        let changed = if action.mode.is_dry_run() { 0 } else { matched };
+        let row = operators::record(self.0, action, matched, changed, now).await?;
+        Ok(operators::action_record(&row)?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

@@ -27,7 +27,7 @@ use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord, Recipients,
 };
-use crate::model::payment::{Attribution, Ownership};
+use crate::model::payment::{Attributed, Ownership, WaitingPayment};
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -246,14 +246,19 @@ impl Store for SqliteStore {
         payments::find_ownership(self, id).await
     }
 
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        payments::waiting(&self.readers, limit).await
+    }
+
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError> {
-        payments::attribute(self, id, user, from, now).await
+    ) -> Result<Attributed, StoreError> {
+        payments::attribute(self, id, user, from, action, now).await
     }
 
     async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -1,4 +1,4 @@
-//! What people do to the outbox by hand, and `operator_actions`, which remembers it.
+//! What people do to the outbox by hand, and `operator_actions`, which remembers all that they do.
 
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -61,7 +61,8 @@ fn statement(change: OutboxChange, now: Timestamp) -> QueryBuilder<Sqlite> {
     update
 }
 
-async fn record(
+/// Records what was asked for, how much of it there was, and how much was done.
+pub(super) async fn record(
     connection: &mut SqliteConnection,
     action: &OperatorAction,
     matched: i64,
@@ -110,7 +111,8 @@ pub(super) async fn list(
     rows.iter().map(action_record).collect()
 }
 
-fn action_record(row: &SqliteRow) -> Result<ActionRecord, StoreError> {
+/// Reads a recorded action.
+pub(super) fn action_record(row: &SqliteRow) -> Result<ActionRecord, StoreError> {
     let id: i64 = row.try_get("id").unwrap_or_default();
     let key = id.to_string();
     let reader = Reader::new("operator_actions", &key, row);

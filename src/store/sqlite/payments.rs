@@ -3,28 +3,42 @@
 use std::collections::BTreeSet;
 
 use sqlx::SqliteConnection;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::attribute;
 use super::super::problem::{ApplyError, unavailable};
-use super::super::related::of_users;
+use super::super::related::of_user;
+use super::rows::Reader;
 use super::tables::SqliteTables;
 use super::{SqliteStore, StoreError};
-use crate::model::payment::{Attribution, Facts, Ownership};
+use crate::model::operator::OperatorAction;
+use crate::model::payment::{Attributed, CustomerLink, Facts, Ownership, WaitingPayment};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
+
+/// Those with events that wait. Events about a subscription are about its customer, where it has one.
+const WAITING: &str = "WITH waiting AS ( \
+         SELECT subject, COUNT(*) AS events, MIN(received_at) AS oldest FROM events \
+         WHERE state = 'waiting' AND subject IS NOT NULL GROUP BY subject) \
+     SELECT COALESCE(s.id, p.id, w.subject) AS id, COALESCE(s.status, p.status) AS status, \
+         s.payment, COALESCE(s.customer, p.customer) AS customer, s.amount_total, s.currency, \
+         COALESCE(s.created_at, p.created_at) AS created_at, w.events, w.oldest \
+     FROM waiting AS w \
+     LEFT JOIN checkout_sessions AS s ON s.id = w.subject AND s.user_id IS NULL \
+     LEFT JOIN subscriptions AS p \
+         ON (p.id = w.subject OR p.customer = w.subject) AND p.user_id IS NULL \
+     ORDER BY w.oldest, 1 LIMIT ?";
 
 /// Users whose entitlement is derived anew in one transaction.
 const PAGE: i64 = 200;
 
-/// Every stored fact of one user.
+/// Every stored fact of one user, and whose the customers are that they name.
 pub(super) async fn facts_of(
     connection: &mut SqliteConnection,
     user: &UserId,
-) -> Result<Facts, StoreError> {
-    let users = BTreeSet::from([user.clone()]);
-    let stored = of_users(&mut SqliteTables(connection), &users).await;
-    stored
-        .map(|stored| stored.facts)
+) -> Result<(Facts, Vec<CustomerLink>), StoreError> {
+    of_user(&mut SqliteTables(connection), user)
+        .await
         .map_err(|error| error.into_store_error("read the payments of a user"))
 }
 
@@ -40,26 +54,53 @@ pub(super) async fn find_ownership(
         .map_err(|error| error.into_store_error(action))
 }
 
+/// Sessions and subscriptions that wait for their user, the longest waiting first.
+pub(super) async fn waiting(
+    readers: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<WaitingPayment>, StoreError> {
+    let rows = sqlx::query(WAITING)
+        .bind(limit)
+        .fetch_all(readers)
+        .await
+        .map_err(unavailable("list payments that wait for their user"))?;
+    rows.iter().map(waiting_payment).collect()
+}
+
+fn waiting_payment(row: &SqliteRow) -> Result<WaitingPayment, StoreError> {
+    let reader = Reader::new("checkout_sessions", "those that wait", row);
+    Ok(WaitingPayment {
+        id: reader.get("id")?,
+        status: reader.get("status")?,
+        payment: reader.get("payment")?,
+        customer: reader.get("customer")?,
+        amount: reader.get("amount_total")?,
+        currency: reader.get("currency")?,
+        created_at: reader.optional_time("created_at")?,
+        events: reader.count("events")?,
+        oldest_received_at: reader.time("oldest")?,
+    })
+}
+
 /// Gives a session or a subscription to a user.
 pub(super) async fn attribute(
     store: &SqliteStore,
     id: &str,
     user: &UserId,
     from: Option<&UserId>,
+    action: &OperatorAction,
     now: Timestamp,
-) -> Result<Attribution, StoreError> {
-    let action = "give a payment to a user";
+) -> Result<Attributed, StoreError> {
+    const DOING: &str = "give a payment to a user";
     let attempt = async {
-        let mut transaction = store.begin(action).await?;
+        let mut transaction = store.begin(DOING).await?;
         let mut tables = SqliteTables(&mut transaction);
-        let attribution =
-            attribute::attribute(&mut tables, id, user, from, store.policy, now).await?;
+        let attributed =
+            attribute::attribute(&mut tables, id, user, from, action, store.policy, now).await?;
         transaction.commit().await?;
-        Ok::<_, ApplyError>(attribution)
+        Ok::<_, ApplyError>(attributed)
     };
-    attempt
-        .await
-        .map_err(|error| error.into_store_error(action))
+    attempt.await.map_err(|error| error.into_store_error(DOING))
 }
 
 /// Derives the entitlements anew that another policy, or an earlier version, may have written.

@@ -41,7 +41,7 @@ pub(super) async fn find(
     .await
     .map_err(unavailable(action))?;
 
-    let facts = payments::facts_of(&mut snapshot, id).await?;
+    let (facts, customer_links) = payments::facts_of(&mut snapshot, id).await?;
     let report = UserReport {
         id: id.clone(),
         deleted_at: tombstone
@@ -50,6 +50,7 @@ pub(super) async fn find(
         user: user.map(|row| mirrored(id, &row)).transpose()?,
         purchases: purchases(&facts, store.policy),
         facts,
+        customer_links,
         entitlement: entitlement
             .map(|row| read_entitlement(id, &row))
             .transpose()?,

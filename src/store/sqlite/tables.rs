@@ -12,9 +12,10 @@ use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
 use super::super::tables::{Entitlements, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, outbox, users};
+use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
+use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -121,6 +122,18 @@ impl Tables for SqliteTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         Ok(ledger::write(self.0, groups, outcomes, now).await?)
+    }
+
+    async fn record_action(
+        &mut self,
+        action: &OperatorAction,
+        matched: u64,
+        now: Timestamp,
+    ) -> Result<ActionRecord, ApplyError> {
+        let matched = i64::try_from(matched).unwrap_or(i64::MAX);
+        let changed = if action.mode.is_dry_run() { 0 } else { matched };
+        let row = operators::record(self.0, action, matched, changed, now).await?;
+        Ok(operators::action_record(&row)?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

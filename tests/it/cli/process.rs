@@ -11,6 +11,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use hookmirror::store::Store;
+use hookmirror::store::sqlite::SqliteStore;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Row};
@@ -53,7 +55,9 @@ impl Home {
         SECRETS.into_iter().fold(
             home.with("HOOKMIRROR_DATA_DIR", data.to_str().unwrap())
                 .with("DATABASE_URL", &database)
-                .with("HOOKMIRROR_LISTEN", &address.to_string()),
+                .with("HOOKMIRROR_LISTEN", &address.to_string())
+                // Many run at the same time, and the default is one address.
+                .with("HOOKMIRROR_ADMIN_LISTEN", "off"),
             |home, (name, value)| home.with(name, value),
         )
     }
@@ -164,6 +168,15 @@ impl Home {
         let mut connection = self.database().await;
         let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
         row.get(0)
+    }
+
+    /// The store of this installation, with its schema, for who wants to fill it without a service.
+    pub(crate) async fn store(&self) -> SqliteStore {
+        let store = SqliteStore::open(&self.data_dir().join("mirror.db"))
+            .await
+            .unwrap();
+        store.migrate().await.unwrap();
+        store
     }
 
     /// Changes the database, as time or somebody else would.

@@ -31,7 +31,7 @@ fn no_secret_is_shown_whichever_setting_it_was_written_to() {
         .iter()
         .flat_map(|setting| [Some(setting.name), setting.alias])
         .flatten()
-        .chain(["HOOKMIRROR_ADMIN_TOKEN", "HOOKMIRROR_UNKNOWN"]);
+        .chain(["HOOKMIRROR_UNKNOWN"]);
     for name in names {
         for value in VALUES {
             let file = SettingsFile::new(format!("{name} = \"{value}\"\n"));

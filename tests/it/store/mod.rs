@@ -10,6 +10,7 @@ use hookmirror::store::Store;
 
 use crate::support::given::{at, key, user_id};
 
+mod by_hand;
 mod failures;
 mod ledger;
 mod listing;
@@ -77,6 +78,11 @@ macro_rules! every_behaviour {
                 an_older_session_takes_the_customer_over
                 an_expired_session_waits_for_nobody
                 the_mirror_is_the_same_for_every_order_of_payments;
+            by_hand:
+                what_waits_is_listed_longest_first_and_counted
+                what_is_given_by_hand_takes_its_customer_along_and_is_recorded
+                a_dry_run_leaves_nothing_but_its_record
+                what_changed_hands_since_is_not_given_away;
             retries:
                 only_what_is_due_is_leased
                 a_retry_is_the_event_as_it_came

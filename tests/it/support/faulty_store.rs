@@ -12,7 +12,7 @@ use hookmirror::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord, Recipients,
 };
-use hookmirror::model::payment::{Attribution, Ownership};
+use hookmirror::model::payment::{Attributed, Ownership, WaitingPayment};
 use hookmirror::model::retry::RetryLease;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
@@ -86,14 +86,20 @@ impl<F: Around> Store for FaultyStore<F> {
         self.faults.around_call(StoreCall::Other, work).await
     }
 
+    async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
+        let work = self.inner.waiting_payments(limit);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
     async fn attribute(
         &self,
         id: &str,
         user: &UserId,
         from: Option<&UserId>,
+        action: &OperatorAction,
         now: Timestamp,
-    ) -> Result<Attribution, StoreError> {
-        let work = self.inner.attribute(id, user, from, now);
+    ) -> Result<Attributed, StoreError> {
+        let work = self.inner.attribute(id, user, from, action, now);
         self.faults.around_call(StoreCall::Other, work).await
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod dead_letters;
 pub(crate) mod directory;
+pub(crate) mod facts;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
 pub(crate) mod given;

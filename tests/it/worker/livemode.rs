@@ -102,7 +102,7 @@ async fn nobody_is_paid_by_the_other_kind(store: Arc<dyn Store>) {
 
     let account = account(&*store, Default::default()).await.unwrap();
     assert_eq!((account.accepted, account.recorded), (6, 6));
-    let warnings: Vec<String> = checkup::events(&account)
+    let warnings: Vec<String> = checkup::events(&account, at(0))
         .into_iter()
         .filter(|finding| finding.check == "livemode" && finding.level == Level::Warning)
         .map(|finding| finding.message)

@@ -9,8 +9,9 @@ use super::output::{or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
 use crate::model::ledger::UserReport;
 use crate::model::outbox::{DeliveryState, OutboxEntry};
-use crate::model::payment::CheckoutSession;
 use crate::model::user::UserId;
+
+mod payments;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UsersCommand {
@@ -93,20 +94,7 @@ fn describe(report: &UserReport, has_key: bool) -> String {
         }
     }
 
-    text.push(format!("\n{}", style("Payments").bold()));
-    if report.facts.sessions.is_empty() {
-        text.push("none".to_owned());
-    } else {
-        text.extend(report.facts.sessions.values().map(checkout));
-    }
-    if let Some(entitlement) = &report.entitlement {
-        let verdict = if entitlement.paid {
-            style("paid").green().bold()
-        } else {
-            style("not paid").yellow().bold()
-        };
-        text.push(format!("\n{verdict}: {}", entitlement.reason));
-    }
+    text.extend(payments::describe(report));
     if let Some(outbox) = &report.outbox {
         text.push(format!("\n{}", style("Clerk").bold()));
         text.push(delivery(outbox, has_key));
@@ -114,30 +102,10 @@ fn describe(report: &UserReport, has_key: bool) -> String {
     text.join("\n")
 }
 
-/// On lines of its own: ids of sessions are too long for a table, and are there to be copied.
-fn checkout(session: &CheckoutSession) -> String {
-    let amount = amount(session.amount_total, session.currency.as_deref());
-    let mut text = format!(
-        "{}\n  {}, {}, {amount}\n  opened {}",
-        session.id, session.status, session.payment, session.created_at
-    );
-    if let Some(customer) = &session.customer {
-        text.push_str(&format!(" by {customer}"));
-    }
-    text
-}
-
-fn amount(smallest_units: Option<i64>, currency: Option<&str>) -> String {
-    match (smallest_units, currency) {
-        (Some(amount), Some(currency)) => format!("{amount} {} (smallest unit)", shown(currency)),
-        (Some(amount), None) => amount.to_string(),
-        (None, _) => "no amount".to_owned(),
-    }
-}
-
+/// What Clerk should hold, and what it holds.
 fn delivery(outbox: &OutboxEntry, has_key: bool) -> String {
     let desired = &outbox.desired;
-    match outbox.state {
+    let text = match outbox.state {
         DeliveryState::Delivered => format!("holds {desired}, confirmed at {}", outbox.updated_at),
         DeliveryState::UserGone => {
             "the user does not exist at Clerk: nothing to deliver".to_owned()
@@ -164,5 +132,11 @@ fn delivery(outbox: &OutboxEntry, has_key: bool) -> String {
             };
             format!("{desired} is due at {next}{failed}")
         }
+    };
+    match &outbox.delivered {
+        Some(delivered) if delivered != desired && outbox.state != DeliveryState::UserGone => {
+            format!("{text}\nholds {delivered}, as far as is known")
+        }
+        _ => text,
     }
 }

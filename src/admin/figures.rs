@@ -1,0 +1,148 @@
+//! What is told, and where it is read. What is in memory is read at once; what is in the database, once
+//! in a while.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::clock::Clock;
+use crate::error_chain::ErrorChain;
+use crate::model::ledger::EventCounts;
+use crate::model::time::Timestamp;
+use crate::ops::outbox::{Summary, summary};
+use crate::outbox::DeliveryStats;
+use crate::store::{Store, StoreError};
+
+/// For how long what the database said is told again. Scrapers ask every few seconds, and there may be
+/// several.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long the database may take for one answer. Scrapers give up after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How much a queue of this process holds, by its name.
+pub type QueueDepth = (&'static str, u64);
+
+/// Where figures come from. What this process has no part in is not there.
+pub struct Sources {
+    /// The database.
+    pub store: Option<Arc<dyn Store>>,
+    /// What queues in the data directory hold; costs nothing to ask.
+    pub queues: Box<dyn Fn() -> Vec<QueueDepth> + Send + Sync>,
+    /// How much the spool holds, where there is one.
+    pub spool: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// What the dispatchers say of themselves.
+    pub dispatchers: Vec<Arc<DeliveryStats>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("store", &self.store)
+            .field("dispatchers", &self.dispatchers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The figures of this process.
+#[derive(Debug)]
+pub struct Figures {
+    sources: Sources,
+    /// Held while the database is read, so that of many who ask at once one reads.
+    cache: Mutex<Option<(Instant, FromDatabase)>>,
+}
+
+/// What the database said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FromDatabase {
+    pub(super) events: Option<EventCounts>,
+    pub(super) outbox: Option<Summary>,
+    /// Questions that were not answered.
+    pub(super) errors: u64,
+}
+
+/// All figures of one page.
+#[derive(Debug)]
+pub(super) struct Reading<'f> {
+    pub(super) database: FromDatabase,
+    pub(super) has_database: bool,
+    pub(super) queues: Vec<QueueDepth>,
+    pub(super) spool: Option<u64>,
+    pub(super) dispatchers: &'f [Arc<DeliveryStats>],
+    pub(super) now: Timestamp,
+}
+
+impl Figures {
+    /// Reads nothing yet.
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            sources,
+            cache: Mutex::new(None),
+        }
+    }
+
+    pub(super) async fn read(&self) -> Reading<'_> {
+        let Sources {
+            store,
+            queues,
+            spool,
+            dispatchers,
+            clock,
+        } = &self.sources;
+        Reading {
+            database: match store {
+                Some(store) => self.database(&**store).await,
+                None => FromDatabase::default(),
+            },
+            has_database: store.is_some(),
+            queues: queues(),
+            spool: spool(),
+            dispatchers,
+            now: clock.now(),
+        }
+    }
+
+    async fn database(&self, store: &dyn Store) -> FromDatabase {
+        let mut cache = self.cache.lock().await;
+        if let Some((at, known)) = &*cache
+            && at.elapsed() < FRESH
+        {
+            return known.clone();
+        }
+        let (events, outbox) = tokio::join!(
+            in_time("count events", store.count_events(&[])),
+            in_time("add up the outbox", summary(store))
+        );
+        let errors = u64::from(events.is_none()) + u64::from(outbox.is_none());
+        let read = FromDatabase {
+            events,
+            outbox,
+            errors,
+        };
+        *cache = Some((Instant::now(), read.clone()));
+        read
+    }
+}
+
+/// The answer, if there is one in time. Why not is told at a level that is off by default: the worker
+/// says that the database is away.
+async fn in_time<T>(
+    what: &'static str,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Option<T> {
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::debug!(error = %ErrorChain(&error), "metrics: could not {what}");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("metrics: could not {what} in time");
+            None
+        }
+    }
+}

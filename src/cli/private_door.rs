@@ -1,0 +1,76 @@
+//! The private listener of a process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Figures, Sources};
+use crate::config::AdminSettings;
+use crate::ingress::{self, Limits};
+
+/// Who asks are a few scrapers and people.
+const CONNECTIONS: usize = 32;
+/// No request takes longer than reading its figures.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// The private listener, before it is opened.
+pub(super) struct PrivateDoor {
+    /// Where to listen.
+    listen: SocketAddr,
+    /// Whether to go on if that address cannot be had: nobody has asked for it.
+    may_be_missing: bool,
+    token: Option<SecretString>,
+}
+
+impl PrivateDoor {
+    /// The one that the settings ask for; `None` where it is switched off.
+    pub(super) fn of(settings: &AdminSettings) -> Option<Self> {
+        Some(Self {
+            listen: settings.listen?,
+            may_be_missing: settings.is_at_the_default(),
+            token: settings.token.clone(),
+        })
+    }
+
+    /// Listens. Answers what serves until `stop`; `None` if the address cannot be had and nobody has
+    /// asked for it: several roles on one machine have the same default.
+    pub(super) async fn open(
+        self,
+        sources: Sources,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Option<impl Future<Output = ()> + Send + 'static>> {
+        let Self { listen, token, .. } = self;
+        let listener = match TcpListener::bind(listen).await {
+            Ok(listener) => listener,
+            Err(error) if self.may_be_missing => {
+                tracing::warn!(
+                    %error,
+                    "no metrics from this process, as it cannot listen on {listen}: set \
+                     HOOKMIRROR_ADMIN_LISTEN to another address, or to `off`"
+                );
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot listen on {listen}, set by HOOKMIRROR_ADMIN_LISTEN")
+                });
+            }
+        };
+        let address = listener.local_addr().context("cannot listen")?;
+        tracing::info!(listen = %address, "metrics are at http://{address}/metrics");
+        let router = admin::router(Arc::new(Figures::new(sources)), token.as_ref());
+        let limits = Limits {
+            max_connections: CONNECTIONS,
+            shutdown_grace: GRACE,
+            ..Limits::default()
+        };
+        Ok(Some(async move {
+            ingress::serve(listener, router, limits, stop).await;
+        }))
+    }
+}
