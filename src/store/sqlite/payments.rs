@@ -16,7 +16,7 @@ use crate::model::payment::{Attributed, CustomerLink, Facts, Ownership, WaitingP
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
-/// Those with events that wait. Events about a subscription are about its customer, where it has one.
+/// Those with events that wait.
 const WAITING: &str = "WITH waiting AS ( \
          SELECT subject, COUNT(*) AS events, MIN(received_at) AS oldest FROM events \
          WHERE state = 'waiting' AND subject IS NOT NULL GROUP BY subject) \
@@ -25,8 +25,7 @@ const WAITING: &str = "WITH waiting AS ( \
          COALESCE(s.created_at, p.created_at) AS created_at, w.events, w.oldest \
      FROM waiting AS w \
      LEFT JOIN checkout_sessions AS s ON s.id = w.subject AND s.user_id IS NULL \
-     LEFT JOIN subscriptions AS p \
-         ON (p.id = w.subject OR p.customer = w.subject) AND p.user_id IS NULL \
+     LEFT JOIN subscriptions AS p ON p.id = w.subject AND p.user_id IS NULL \
      ORDER BY w.oldest, 1 LIMIT ?";
 
 /// Users whose entitlement is derived anew in one transaction.

@@ -85,13 +85,9 @@ pub(crate) fn dispute(id: &str, intent: &str, status: DisputeStatus) -> Dispute 
 
 /// An event that tells of it. As in real ones, what is about a subscription is about its customer.
 pub(crate) fn record_fact(event_id: &str, fact: Fact) -> Planned {
-    let subject = match &fact {
-        Fact::Subscription(subscription) => subscription.customer.clone(),
-        _ => None,
-    };
     Planned {
         event: event(event_id, "customer.subscription.updated"),
-        subject: Some(subject.unwrap_or_else(|| fact.id().to_owned())),
+        subject: Some(fact.id().to_owned()),
         keep_payload: true,
         decision: Decision::Apply(Changes::RecordPayment(Box::new(fact))),
     }
