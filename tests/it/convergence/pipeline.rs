@@ -28,7 +28,7 @@ use super::crash::{
     CrashPlan, CrashingClerk, CrashingConsumer, CrashingPublisher, FakeClerk, MemoryQueue, When,
 };
 use super::history::{RECEIVED_AT, World, user_id};
-use super::reference::Mirror;
+use super::reference::{Entitled, Mirror};
 use crate::support::faulty_store::FaultyStore;
 
 /// How the events of a world arrive, and what goes wrong meanwhile.
@@ -67,7 +67,7 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
     let stall = (0..6_usize, when);
     (
         deliveries,
-        prop::collection::vec(1..8_usize, 1..4),
+        prop::collection::vec(1..12_usize, 1..4),
         prop::collection::vec(any::<bool>(), 1..4),
         prop::collection::btree_set(crash, 0..4),
         prop::collection::btree_set(stall, 0..3),
@@ -115,16 +115,63 @@ pub(super) struct Pipeline {
     _directory: TempDir,
 }
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 14] = [
     "users",
     "user_tombstones",
     "event_attempts",
     "events",
     "checkout_sessions",
+    "subscriptions",
+    "invoices",
+    "charges",
+    "refunds",
+    "disputes",
+    "customers",
     "entitlements",
     "outbox",
     "outbox_attempts",
 ];
+
+/// The columns of facts that are compared: all that events tell.
+const FACTS: [(&str, &str); 7] = [
+    (
+        "checkout_sessions",
+        "id user_id named_user_id named_at customer payment_intent subscription mode status \
+         payment amount_total currency created_at updated_at",
+    ),
+    (
+        "subscriptions",
+        "id user_id named_user_id named_at customer status cancel_at_period_end cancel_at \
+         current_period_end created_at updated_at",
+    ),
+    (
+        "invoices",
+        "id subscription payment_intent billing_reason status amount_paid created_at updated_at",
+    ),
+    (
+        "charges",
+        "id payment_intent amount amount_refunded created_at updated_at",
+    ),
+    (
+        "refunds",
+        "id payment_intent charge amount currency status created_at updated_at",
+    ),
+    ("disputes", "id payment_intent status created_at updated_at"),
+    ("customers", "id named_user_id named_at"),
+];
+
+/// All facts, each row as one line; `-` stands for nothing.
+fn select_facts() -> String {
+    let selects = FACTS.map(|(table, columns)| {
+        let columns: Vec<String> = columns
+            .split_whitespace()
+            .map(|column| format!("ifnull({column}, '-')"))
+            .collect();
+        let line = columns.join(" || ' ' || ");
+        format!("SELECT {line} AS line FROM {table}")
+    });
+    selects.join(" UNION ALL ")
+}
 
 impl Pipeline {
     pub(super) async fn set_up() -> Self {
@@ -149,7 +196,11 @@ impl Pipeline {
     /// Delivers the events of a world, and tells what is there when everything has come to rest.
     pub(super) async fn play(&self, world: &World, schedule: &Schedule) -> Mirror {
         self.clear().await;
-        let plan = CrashPlan::new(schedule.crashes.clone(), schedule.stalls.clone());
+        let plan = CrashPlan::new(
+            schedule.crashes.clone(),
+            schedule.stalls.clone(),
+            world.told(),
+        );
         let events = world.events();
         let deliveries: Vec<Event> = schedule
             .deliveries
@@ -242,20 +293,30 @@ impl Pipeline {
                 .insert(id, (row.get("first_name"), row.get("revision")));
         }
         for row in sqlx::query(
-            "SELECT user_id, paid, payment, status, checkout_session_id FROM entitlements",
+            "SELECT user_id, paid, payment, status, ifnull(rule, '-') AS rule, \
+             ifnull(checkout_session_id, '-') AS session, \
+             ifnull(subscription_id, '-') AS subscription FROM entitlements",
         )
         .fetch_all(&mut *connection)
         .await
         .unwrap()
         {
-            let entitlement = (
-                row.get("paid"),
-                row.get("payment"),
-                row.get("status"),
-                row.get("checkout_session_id"),
-            );
+            let entitlement = Entitled {
+                paid: row.get("paid"),
+                payment: row.get("payment"),
+                status: row.get("status"),
+                rule: row.get("rule"),
+                session: row.get("session"),
+                subscription: row.get("subscription"),
+            };
             mirror.entitlements.insert(row.get("user_id"), entitlement);
         }
+        mirror.facts = sqlx::query_scalar(sqlx::AssertSqlSafe(select_facts()))
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect();
         mirror.states = sqlx::query("SELECT event_id, state FROM events")
             .fetch_all(&mut *connection)
             .await

@@ -1,0 +1,159 @@
+//! What makes a member paid: histories in words, each with its verdict.
+//!
+//! The histories are in `stories.txt`; who knows payments can read and write them without knowing
+//! Rust. A line that begins with `=` is a heading, with `#` the name of a story, with `=>` the verdict
+//! on ann (or on `bob:`): paid or not, where the money stands, how far the checkout has come, the
+//! rule; or `nothing`. The lines between are what Stripe tells, a day apart unless they say otherwise
+//! (`sentence`). Each story is played to the real store in its order, backwards, and with everything
+//! told twice; a person's deeds come when they can.
+//!
+//! `cargo test --quiet --test it scenarios::on_sqlite -- --nocapture` prints the table, and
+//! `fixtures/scenarios.md` is the same; `UPDATE_GOLDEN=1` writes it.
+
+use std::sync::Arc;
+
+use hookmirror::model::entitlement::{Entitlement, Policy};
+use hookmirror::model::payment::Attribution;
+use hookmirror::store::Store;
+use hookmirror::store::sqlite::SqliteStore;
+
+use self::sentence::{Deed, Teller};
+use self::story::{Story, Verdict};
+use crate::support::directory::directory;
+use crate::support::given::{at, tell, user_id};
+use crate::support::golden;
+use crate::support::postgres::TestDatabase;
+
+mod sentence;
+mod story;
+mod table;
+
+const STORIES: &str = include_str!("stories.txt");
+/// The store does not know that one story has nothing to do with another.
+const STRICT: Policy = Policy {
+    past_due_is_paid: false,
+};
+
+/// How a story is told.
+#[derive(Clone, Copy, Debug)]
+enum Telling {
+    InOrder,
+    Backwards,
+    Twice,
+}
+
+const TELLINGS: [Telling; 3] = [Telling::InOrder, Telling::Backwards, Telling::Twice];
+
+/// One database for all stories, as seen by processes with either policy.
+struct Stores {
+    usual: Arc<dyn Store>,
+    strict: Arc<dyn Store>,
+}
+
+#[tokio::test]
+async fn on_sqlite() {
+    let directory = directory();
+    let path = directory.path().join("mirror.db");
+    let usual = SqliteStore::open(&path).await.unwrap();
+    usual.migrate().await.unwrap();
+    let strict = SqliteStore::open(&path).await.unwrap().with_policy(STRICT);
+    let stories = story::read(STORIES);
+    let why = play_all(
+        &Stores {
+            usual: Arc::new(usual),
+            strict: Arc::new(strict),
+        },
+        &stories,
+    )
+    .await;
+
+    println!("{}", table::for_terminals(&stories, &why));
+    golden::compare("fixtures/scenarios.md", &table::markdown(&stories, &why));
+}
+
+#[tokio::test]
+async fn on_postgres() {
+    let database = TestDatabase::migrated().await;
+    let stores = Stores {
+        usual: Arc::new(database.store()),
+        strict: Arc::new(database.store().with_policy(STRICT)),
+    };
+    play_all(&stores, &story::read(STORIES)).await;
+}
+
+/// Answers why, for each story: the sentence about ann.
+async fn play_all(stores: &Stores, stories: &[Story]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for (number, story) in stories.iter().enumerate() {
+        let mut told = Vec::new();
+        for telling in TELLINGS {
+            // Every telling has ids of its own.
+            let tag = format!("~{number}{}", telling as u8);
+            play(stores, story, telling, &tag).await;
+            for (user, wanted) in &story.verdicts {
+                let seen = entitlement(stores, user, &tag).await;
+                let verdict = Verdict::of(seen.as_ref());
+                assert_eq!(verdict, *wanted, "{}, {telling:?}, {user}", story.name);
+            }
+            let why = entitlement(stores, "ann", &tag).await;
+            told.push(why.map_or_else(String::new, |why| why.reason.replace(&tag, "")));
+        }
+        assert_eq!(
+            told,
+            vec![told[0].clone(); TELLINGS.len()],
+            "{}",
+            story.name
+        );
+        sentences.push(told.swap_remove(0));
+    }
+    sentences
+}
+
+async fn entitlement(stores: &Stores, user: &str, tag: &str) -> Option<Entitlement> {
+    let user = user_id(&format!("user_{user}{tag}"));
+    let report = stores.usual.find_user(&user).await.unwrap();
+    report.and_then(|report| report.entitlement)
+}
+
+async fn play(stores: &Stores, story: &Story, telling: Telling, tag: &str) {
+    let store = if story.is_strict {
+        &stores.strict
+    } else {
+        &stores.usual
+    };
+    let deeds = Teller::new(tag).tell_all(&story.steps);
+    let mut deeds: Vec<(usize, Deed)> = deeds.into_iter().enumerate().collect();
+    match telling {
+        Telling::InOrder => {}
+        Telling::Backwards => deeds.reverse(),
+        Telling::Twice => deeds.extend(deeds.clone()),
+    }
+    let mut put_off = Vec::new();
+    for (step, deed) in deeds {
+        match deed {
+            Deed::Told(fact) => {
+                let event = tell(&format!("evt_{step}{tag}"), fact);
+                store.apply(&[event], at(0)).await.unwrap();
+            }
+            Deed::Given { what, user } => {
+                if !give(&**store, &what, &user).await {
+                    put_off.push((what, user));
+                }
+            }
+        }
+    }
+    for (what, user) in put_off {
+        assert!(give(&**store, &what, &user).await, "{what} never came");
+    }
+}
+
+/// Whether there was anything to give.
+async fn give(store: &dyn Store, what: &str, user: &str) -> bool {
+    let Some(ownership) = store.find_ownership(what).await.unwrap() else {
+        return false;
+    };
+    let from = ownership.owner.as_ref();
+    let given = store.attribute(what, &user_id(user), from, at(0)).await;
+    assert_eq!(given.unwrap(), Attribution::Done);
+    true
+}
