@@ -10,9 +10,10 @@
 //! `cargo test --quiet --test it scenarios::on_sqlite -- --nocapture` prints the table, and
 //! `fixtures/scenarios.md` is the same; `UPDATE_GOLDEN=1` writes it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hookmirror::model::entitlement::{Entitlement, Policy};
+use hookmirror::model::entitlement::{Entitlement, Policy, Rule};
 use hookmirror::model::payment::Attribution;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
@@ -28,8 +29,9 @@ mod sentence;
 mod story;
 mod table;
 
+const PAGE: &str = "fixtures/scenarios.md";
 const STORIES: &str = include_str!("stories.txt");
-/// The store does not know that one story has nothing to do with another.
+/// Of stories in which a late renewal ends access.
 const STRICT: Policy = Policy {
     past_due_is_paid: false,
 };
@@ -44,7 +46,8 @@ enum Telling {
 
 const TELLINGS: [Telling; 3] = [Telling::InOrder, Telling::Backwards, Telling::Twice];
 
-/// One database for all stories, as seen by processes with either policy.
+/// One database for all stories, so that they show to have nothing to do with each other; written by
+/// processes with either policy.
 struct Stores {
     usual: Arc<dyn Store>,
     strict: Arc<dyn Store>,
@@ -57,18 +60,14 @@ async fn on_sqlite() {
     let usual = SqliteStore::open(&path).await.unwrap();
     usual.migrate().await.unwrap();
     let strict = SqliteStore::open(&path).await.unwrap().with_policy(STRICT);
+    let stores = Stores {
+        usual: Arc::new(usual),
+        strict: Arc::new(strict),
+    };
     let stories = story::read(STORIES);
-    let why = play_all(
-        &Stores {
-            usual: Arc::new(usual),
-            strict: Arc::new(strict),
-        },
-        &stories,
-    )
-    .await;
-
+    let why = play_all(&stores, &stories).await;
     println!("{}", table::for_terminals(&stories, &why));
-    golden::compare("fixtures/scenarios.md", &table::markdown(&stories, &why));
+    golden::compare(PAGE, &table::markdown(&stories, &why));
 }
 
 #[tokio::test]
@@ -78,7 +77,24 @@ async fn on_postgres() {
         usual: Arc::new(database.store()),
         strict: Arc::new(database.store().with_policy(STRICT)),
     };
-    play_all(&stores, &story::read(STORIES)).await;
+    let stories = story::read(STORIES);
+    let why = play_all(&stores, &stories).await;
+    golden::compare(PAGE, &table::markdown(&stories, &why));
+}
+
+#[test]
+fn every_rule_has_a_story() {
+    let stories = story::read(STORIES);
+    let names: BTreeSet<&str> = stories.iter().map(|story| story.name).collect();
+    assert_eq!(names.len(), stories.len(), "every name once");
+    let told: BTreeSet<&str> = stories
+        .iter()
+        .flat_map(|story| &story.verdicts)
+        .map(|(_, verdict)| verdict.parts()[3])
+        .filter(|rule| *rule != "-")
+        .collect();
+    let rules: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
+    assert_eq!(told, rules);
 }
 
 /// Answers why, for each story: the sentence about ann.
