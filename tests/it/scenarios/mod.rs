@@ -11,19 +11,16 @@
 //! `fixtures/scenarios.md` is the same; `UPDATE_GOLDEN=1` writes it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use hookmirror::model::entitlement::{Entitlement, Policy, Rule};
+use hookmirror::model::entitlement::{Entitlement, Rule};
 use hookmirror::model::payment::Attribution;
 use hookmirror::store::Store;
-use hookmirror::store::sqlite::SqliteStore;
 
 use self::sentence::{Deed, Teller};
 use self::story::{Story, Verdict};
-use crate::support::directory::directory;
+use crate::support::database::{self, Database};
 use crate::support::given::{at, tell, user_id};
 use crate::support::golden;
-use crate::support::postgres::TestDatabase;
 
 mod sentence;
 mod story;
@@ -31,10 +28,6 @@ mod table;
 
 const PAGE: &str = "fixtures/scenarios.md";
 const STORIES: &str = include_str!("stories.txt");
-/// Of stories in which a late renewal ends access.
-const STRICT: Policy = Policy {
-    past_due_is_paid: false,
-};
 
 /// How a story is told.
 #[derive(Clone, Copy, Debug)]
@@ -46,39 +39,18 @@ enum Telling {
 
 const TELLINGS: [Telling; 3] = [Telling::InOrder, Telling::Backwards, Telling::Twice];
 
-/// One database for all stories, so that they show to have nothing to do with each other; written by
-/// processes with either policy.
-struct Stores {
-    usual: Arc<dyn Store>,
-    strict: Arc<dyn Store>,
-}
-
 #[tokio::test]
 async fn on_sqlite() {
-    let directory = directory();
-    let path = directory.path().join("mirror.db");
-    let usual = SqliteStore::open(&path).await.unwrap();
-    usual.migrate().await.unwrap();
-    let strict = SqliteStore::open(&path).await.unwrap().with_policy(STRICT);
-    let stores = Stores {
-        usual: Arc::new(usual),
-        strict: Arc::new(strict),
-    };
     let stories = story::read(STORIES);
-    let why = play_all(&stores, &stories).await;
+    let why = play_all(&database::sqlite().await, &stories).await;
     println!("{}", table::for_terminals(&stories, &why));
     golden::compare(PAGE, &table::markdown(&stories, &why));
 }
 
 #[tokio::test]
 async fn on_postgres() {
-    let database = TestDatabase::migrated().await;
-    let stores = Stores {
-        usual: Arc::new(database.store()),
-        strict: Arc::new(database.store().with_policy(STRICT)),
-    };
     let stories = story::read(STORIES);
-    let why = play_all(&stores, &stories).await;
+    let why = play_all(&database::postgres().await, &stories).await;
     golden::compare(PAGE, &table::markdown(&stories, &why));
 }
 
@@ -97,21 +69,25 @@ fn every_rule_has_a_story() {
     assert_eq!(told, rules);
 }
 
-/// Answers why, for each story: the sentence about ann.
-async fn play_all(stores: &Stores, stories: &[Story]) -> Vec<String> {
+/// Plays all stories to one database, so that they show to have nothing to do with each other. Answers
+/// why, for each: the sentence about ann.
+async fn play_all(database: &Database, stories: &[Story]) -> Vec<String> {
+    let usual = &*database.store;
+    let strict = database.strict().await;
     let mut sentences = Vec::new();
     for (number, story) in stories.iter().enumerate() {
         let mut told = Vec::new();
         for telling in TELLINGS {
             // Every telling has ids of its own.
             let tag = format!("~{number}{}", telling as u8);
-            play(stores, story, telling, &tag).await;
+            let store = if story.is_strict { &*strict } else { usual };
+            play(store, story, telling, &tag).await;
             for (user, wanted) in &story.verdicts {
-                let seen = entitlement(stores, user, &tag).await;
+                let seen = entitlement(usual, user, &tag).await;
                 let verdict = Verdict::of(seen.as_ref());
                 assert_eq!(verdict, *wanted, "{}, {telling:?}, {user}", story.name);
             }
-            let why = entitlement(stores, "ann", &tag).await;
+            let why = entitlement(usual, "ann", &tag).await;
             told.push(why.map_or_else(String::new, |why| why.reason.replace(&tag, "")));
         }
         assert_eq!(
@@ -125,18 +101,13 @@ async fn play_all(stores: &Stores, stories: &[Story]) -> Vec<String> {
     sentences
 }
 
-async fn entitlement(stores: &Stores, user: &str, tag: &str) -> Option<Entitlement> {
+async fn entitlement(store: &dyn Store, user: &str, tag: &str) -> Option<Entitlement> {
     let user = user_id(&format!("user_{user}{tag}"));
-    let report = stores.usual.find_user(&user).await.unwrap();
+    let report = store.find_user(&user).await.unwrap();
     report.and_then(|report| report.entitlement)
 }
 
-async fn play(stores: &Stores, story: &Story, telling: Telling, tag: &str) {
-    let store = if story.is_strict {
-        &stores.strict
-    } else {
-        &stores.usual
-    };
+async fn play(store: &dyn Store, story: &Story, telling: Telling, tag: &str) {
     let deeds = Teller::new(tag).tell_all(&story.steps);
     let mut deeds: Vec<(usize, Deed)> = deeds.into_iter().enumerate().collect();
     match telling {
@@ -152,14 +123,14 @@ async fn play(stores: &Stores, story: &Story, telling: Telling, tag: &str) {
                 store.apply(&[event], at(0)).await.unwrap();
             }
             Deed::Given { what, user } => {
-                if !give(&**store, &what, &user).await {
+                if !give(store, &what, &user).await {
                     put_off.push((what, user));
                 }
             }
         }
     }
     for (what, user) in put_off {
-        assert!(give(&**store, &what, &user).await, "{what} never came");
+        assert!(give(store, &what, &user).await, "{what} never came");
     }
 }
 

@@ -21,16 +21,16 @@ use crate::support::postgres::TestDatabase;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A database, two writers, and someone who stops them.
-struct Scene {
+pub(super) struct Scene {
     database: TestDatabase,
-    first: Arc<PostgresStore>,
+    pub(super) first: Arc<PostgresStore>,
     second: Arc<PostgresStore>,
     watcher: PgConnection,
     holder: PgConnection,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let database = TestDatabase::migrated().await;
         Self {
             first: Arc::new(database.store()),
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// Lets both write, the second when the first has written all but the ledger.
-    async fn meet(&mut self, first: Planned, second: Planned) -> [Outcome; 2] {
+    pub(super) async fn meet(&mut self, first: Planned, second: Planned) -> [Outcome; 2] {
         self.hold("events").await;
         let first = applying(&self.first, first);
         self.until_waiting(1).await;
