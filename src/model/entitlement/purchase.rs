@@ -24,7 +24,8 @@ pub struct Purchase {
     pub reason: String,
     /// Where the verdict comes from.
     pub rule: Rule,
-    /// The checkout; the newest one if several began a subscription.
+    /// The checkout; if several began a subscription, the newest of those that give access, else the
+    /// newest.
     pub checkout_session_id: Option<String>,
     /// The subscription.
     pub subscription_id: Option<String>,

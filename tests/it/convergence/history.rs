@@ -12,12 +12,9 @@ use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use hookmirror::model::payment::Fact;
 use hookmirror::model::source::Provider;
 use hookmirror::model::time::Timestamp;
-use proptest::prelude::*;
 use serde_json::json;
 
-use super::payments::{
-    CURRENCY, Payments, customer_id, customer_of, intent_id, intents, payments, subscription_id,
-};
+use super::payments::{CURRENCY, Payments, customer_id, intent_id, subscription_id};
 
 /// Seconds; everything happens within a few of them, so that ties are the rule.
 pub(super) const BEGIN: i64 = 1_790_000_000;
@@ -283,65 +280,4 @@ fn key(provider: Provider, id: &str) -> EventKey {
         source: provider.into(),
         id: EventId::parse(id).unwrap(),
     }
-}
-
-/// Any small world.
-pub(crate) fn worlds() -> impl Strategy<Value = World> {
-    let state =
-        (any::<bool>(), 0..4_i64, 0..3_u8).prop_map(|(created, updated_at, name)| UserState {
-            created,
-            updated_at,
-            name,
-        });
-    let user = (
-        prop::collection::vec(state, 0..3),
-        prop::bool::weighted(0.2),
-    )
-        .prop_map(|(states, deleted)| UserStory { states, deleted });
-    let kind = prop_oneof![
-        2 => Just(Kind::Unpaid),
-        2 => Just(Kind::Paid),
-        1 => Just(Kind::NothingDue),
-        1 => Just(Kind::Succeeded),
-        1 => Just(Kind::Failed),
-        1 => Just(Kind::Expired),
-    ];
-    let telling = (kind, 0..3_i64, prop::option::of(0..4_u8))
-        .prop_map(|(kind, at, names)| Telling { kind, at, names });
-    let what = prop_oneof![
-        5 => intents().prop_map(What::OneOff),
-        4 => (0..3_u8).prop_map(What::Subscription),
-        1 => Just(What::SavedCard),
-    ];
-    let session = (
-        0..3_i64,
-        prop::option::of(0..2_u8),
-        what,
-        prop::option::weighted(0.9, Just(100_i64)),
-        prop::collection::vec(telling, 1..3),
-    )
-        .prop_map(
-            |(opened_at, customer, what, amount, tellings)| SessionStory {
-                opened_at,
-                customer: match what {
-                    What::Subscription(subscription) => Some(customer_of(subscription)),
-                    What::OneOff(_) | What::SavedCard => customer,
-                },
-                what,
-                amount,
-                tellings,
-            },
-        );
-    (
-        prop::collection::vec(user, 1..4),
-        prop::collection::vec(session, 0..4),
-        payments(),
-        0..2_usize,
-    )
-        .prop_map(|(users, sessions, payments, nonsense)| World {
-            users,
-            sessions,
-            payments,
-            nonsense,
-        })
 }

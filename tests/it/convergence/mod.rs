@@ -27,10 +27,12 @@ use self::pipeline::{Pipeline, Schedule};
 use self::reference::Mirror;
 
 mod crash;
-pub(crate) mod history;
+mod history;
 mod payments;
 mod pipeline;
 mod reference;
+mod tables;
+pub(crate) mod worlds;
 
 const CASES: u32 = 10_000;
 /// A case takes milliseconds; one that takes this long will never end.
@@ -77,7 +79,7 @@ fn explore(cases: u32) -> BTreeSet<String> {
         max_shrink_iters: 4096,
         ..Config::default()
     });
-    let cases = history::worlds().prop_flat_map(|world| {
+    let cases = worlds::worlds().prop_flat_map(|world| {
         let events = world.events().len();
         (Just(world), pipeline::schedules(events))
     });

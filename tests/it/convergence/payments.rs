@@ -8,7 +8,6 @@ use hookmirror::model::payment::{
 };
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::UserId;
-use proptest::prelude::*;
 
 use super::history::{BEGIN, user_id};
 
@@ -44,7 +43,7 @@ pub(super) const DISPUTE: [&str; 8] = [
     "won",
     "lost",
 ];
-const REASONS: [Option<&str>; 4] = [
+pub(super) const REASONS: [Option<&str>; 4] = [
     None,
     Some("subscription_create"),
     Some("subscription_cycle"),
@@ -295,106 +294,4 @@ impl Story<Option<u8>, i64> {
             updated_at: time(at),
         })
     }
-}
-
-fn story<O: Clone + std::fmt::Debug, T: Clone + std::fmt::Debug>(
-    object: impl Strategy<Value = O>,
-    telling: impl Strategy<Value = T>,
-) -> impl Strategy<Value = Story<O, T>> {
-    (
-        object,
-        0..3_i64,
-        prop::collection::vec((0..3_i64, telling), 1..3),
-    )
-        .prop_map(|(object, created, tellings)| Story {
-            object,
-            created,
-            tellings,
-        })
-}
-
-/// One of few payments, mostly.
-pub(super) fn intents() -> impl Strategy<Value = Option<u8>> {
-    prop::option::weighted(0.9, 0..3_u8)
-}
-
-fn subscription_states() -> impl Strategy<Value = SubscriptionState> {
-    let status = prop_oneof![3 => Just(3_usize), 5 => 0..SUBSCRIPTION.len()];
-    (
-        status,
-        prop::option::weighted(0.2, 0..4_u8),
-        prop::bool::weighted(0.2),
-        prop::option::weighted(0.1, 0..2_i64),
-        prop::option::of(0..2_i64),
-    )
-        .prop_map(
-            |(status, names, cancel_at_period_end, cancel_at, period_end)| SubscriptionState {
-                status,
-                names,
-                cancel_at_period_end,
-                cancel_at,
-                period_end,
-            },
-        )
-}
-
-/// Anything that Stripe might tell of a few objects.
-pub(super) fn payments() -> impl Strategy<Value = Payments> {
-    let amount = || prop_oneof![Just(40_i64), Just(60), Just(100)];
-    let bill = (
-        prop::option::weighted(0.9, 0..3_u8),
-        intents(),
-        0..REASONS.len(),
-        prop_oneof![1 => Just(0_i64), 3 => Just(100)],
-    )
-        .prop_map(|(subscription, intent, reason, amount)| Bill {
-            subscription,
-            intent,
-            reason,
-            amount,
-        });
-    let shape = prop_oneof![
-        Just(InvoiceShape::WithPayment),
-        Just(InvoiceShape::WithoutPayment),
-        Just(InvoiceShape::PaymentAlone),
-    ];
-    let invoice = (
-        prop_oneof![3 => Just(3_usize), 1 => 0..INVOICE.len()],
-        shape,
-    )
-        .prop_map(|(status, shape)| InvoiceState { status, shape });
-    let back = (
-        intents(),
-        prop::option::weighted(0.3, 0..2_u8),
-        amount(),
-        prop_oneof![9 => Just(CURRENCY), 1 => Just("usd")],
-    )
-        .prop_map(|(intent, charge, amount, currency)| Back {
-            intent,
-            charge,
-            amount,
-            currency,
-        });
-    let dispute = prop_oneof![1 => Just(7_usize), 1 => 0..DISPUTE.len()];
-    let refund = prop_oneof![1 => Just(2_usize), 1 => 0..REFUND.len()];
-    let customer = prop::collection::vec((0..3_i64, 0..4_u8), 1..3);
-    let several = |most| 0..most;
-    (
-        prop::collection::vec(customer, several(2)),
-        prop::collection::vec(story(Just(()), subscription_states()), several(3)),
-        prop::collection::vec(story(bill, invoice), several(3)),
-        prop::collection::vec(story(back, refund), several(3)),
-        prop::collection::vec(story(intents(), dispute), several(2)),
-        prop::collection::vec(story(intents(), amount()), several(2)),
-    )
-        .prop_map(
-            |(customers, subscriptions, invoices, refunds, disputes, charges)| Payments {
-                customers,
-                subscriptions,
-                invoices,
-                refunds,
-                disputes,
-                charges,
-            },
-        )
 }

@@ -1,6 +1,6 @@
 //! The real worker, store, scheduler and dispatcher, driven through a schedule of deliveries and crashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,8 @@ use super::crash::{
     CrashPlan, CrashingClerk, CrashingConsumer, CrashingPublisher, FakeClerk, MemoryQueue, When,
 };
 use super::history::{RECEIVED_AT, World, user_id};
-use super::reference::{Entitled, Mirror};
+use super::reference::Mirror;
+use super::tables;
 use crate::support::faulty_store::FaultyStore;
 
 /// How the events of a world arrive, and what goes wrong meanwhile.
@@ -115,64 +116,6 @@ pub(super) struct Pipeline {
     _directory: TempDir,
 }
 
-const TABLES: [&str; 14] = [
-    "users",
-    "user_tombstones",
-    "event_attempts",
-    "events",
-    "checkout_sessions",
-    "subscriptions",
-    "invoices",
-    "charges",
-    "refunds",
-    "disputes",
-    "customers",
-    "entitlements",
-    "outbox",
-    "outbox_attempts",
-];
-
-/// The columns of facts that are compared: all that events tell.
-const FACTS: [(&str, &str); 7] = [
-    (
-        "checkout_sessions",
-        "id user_id named_user_id named_at customer payment_intent subscription mode status \
-         payment amount_total currency created_at updated_at",
-    ),
-    (
-        "subscriptions",
-        "id user_id named_user_id named_at customer status cancel_at_period_end cancel_at \
-         current_period_end created_at updated_at",
-    ),
-    (
-        "invoices",
-        "id subscription payment_intent billing_reason status amount_paid created_at updated_at",
-    ),
-    (
-        "charges",
-        "id payment_intent amount amount_refunded created_at updated_at",
-    ),
-    (
-        "refunds",
-        "id payment_intent charge amount currency status created_at updated_at",
-    ),
-    ("disputes", "id payment_intent status created_at updated_at"),
-    ("customers", "id named_user_id named_at"),
-];
-
-/// All facts, each row as one line; `-` stands for nothing.
-fn select_facts() -> String {
-    let selects = FACTS.map(|(table, columns)| {
-        let columns: Vec<String> = columns
-            .split_whitespace()
-            .map(|column| format!("ifnull({column}, '-')"))
-            .collect();
-        let line = columns.join(" || ' ' || ");
-        format!("SELECT {line} AS line FROM {table}")
-    });
-    selects.join(" UNION ALL ")
-}
-
 impl Pipeline {
     pub(super) async fn set_up() -> Self {
         // Where there is a file system in memory, syncing costs nothing.
@@ -195,7 +138,7 @@ impl Pipeline {
 
     /// Delivers the events of a world, and tells what is there when everything has come to rest.
     pub(super) async fn play(&self, world: &World, schedule: &Schedule) -> Mirror {
-        self.clear().await;
+        tables::clear(&mut *self.direct.lock().await).await;
         let plan = CrashPlan::new(
             schedule.crashes.clone(),
             schedule.stalls.clone(),
@@ -259,72 +202,10 @@ impl Pipeline {
             roles.finish(&mut stalled).await;
         }
         roles.finish(&mut stalled).await;
-        self.read(&clerk).await
-    }
-
-    async fn clear(&self) {
-        let mut connection = self.direct.lock().await;
-        let mut transaction = connection.begin().await.unwrap();
-        for table in TABLES {
-            sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
-                .execute(&mut *transaction)
-                .await
-                .unwrap();
-        }
-        transaction.commit().await.unwrap();
-    }
-
-    /// Reads with SQL, as the application's team does.
-    async fn read(&self, clerk: &FakeClerk) -> Mirror {
-        let mut mirror = Mirror {
+        Mirror {
             at_clerk: clerk.metadata(),
-            ..Mirror::default()
-        };
-        let connection = &mut *self.direct.lock().await;
-        for row in sqlx::query("SELECT id, first_name, revision, paid FROM members")
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap()
-        {
-            let id: String = row.get("id");
-            mirror.members.insert(id.clone(), row.get("paid"));
-            mirror
-                .users
-                .insert(id, (row.get("first_name"), row.get("revision")));
+            ..tables::read(&mut *self.direct.lock().await).await
         }
-        for row in sqlx::query(
-            "SELECT user_id, paid, payment, status, ifnull(rule, '-') AS rule, \
-             ifnull(checkout_session_id, '-') AS session, \
-             ifnull(subscription_id, '-') AS subscription FROM entitlements",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .unwrap()
-        {
-            let entitlement = Entitled {
-                paid: row.get("paid"),
-                payment: row.get("payment"),
-                status: row.get("status"),
-                rule: row.get("rule"),
-                session: row.get("session"),
-                subscription: row.get("subscription"),
-            };
-            mirror.entitlements.insert(row.get("user_id"), entitlement);
-        }
-        mirror.facts = sqlx::query_scalar(sqlx::AssertSqlSafe(select_facts()))
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap()
-            .into_iter()
-            .collect();
-        mirror.states = sqlx::query("SELECT event_id, state FROM events")
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|row| (row.get("event_id"), row.get("state")))
-            .collect::<BTreeMap<String, String>>();
-        mirror
     }
 }
 

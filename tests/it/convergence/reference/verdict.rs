@@ -7,12 +7,16 @@ use super::joined::{Invoice, Joined, Session, Subscription};
 /// Paid or not, where the money stands, and the line of the table.
 type Verdict = (bool, &'static str, &'static str);
 
+/// Paid, finished, when it began, its checkout, its subscription: of several purchases the greatest
+/// decides.
+type Order = (bool, bool, Second, String, String);
+
 /// What the program takes for a late renewal unless it is told otherwise.
 const PAST_DUE_IS_PAID: bool = true;
 
 /// The entitlement of one user; `None` for who has no purchase.
 pub(super) fn of(joined: &Joined, user: &str) -> Option<Entitled> {
-    let mut purchases: Vec<((bool, bool, Second, String, String), Entitled)> = Vec::new();
+    let mut purchases: Vec<(Order, Entitled)> = Vec::new();
     let mut add = |verdict: Verdict, status: &str, at, session: &str, subscription: &str| {
         let (paid, payment, rule) = verdict;
         let is_finished = rule != "checkout_expired" && rule != "checkout_saved_method";

@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::convergence::history::worlds;
+use crate::convergence::worlds::worlds;
 use crate::store::everything;
 use crate::support::database;
 use crate::support::given::{

@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A database, two writers, and someone who stops them.
 pub(super) struct Scene {
-    database: TestDatabase,
+    pub(super) database: TestDatabase,
     pub(super) first: Arc<PostgresStore>,
-    second: Arc<PostgresStore>,
+    pub(super) second: Arc<PostgresStore>,
     watcher: PgConnection,
     holder: PgConnection,
 }
@@ -42,17 +42,17 @@ impl Scene {
     }
 
     /// From now on whoever writes to this table waits, with all that it wrote before.
-    async fn hold(&mut self, table: &str) {
+    pub(super) async fn hold(&mut self, table: &str) {
         let sql = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
         execute(&mut self.holder, &sql).await;
     }
 
-    async fn let_go(&mut self) {
+    pub(super) async fn let_go(&mut self) {
         execute(&mut self.holder, "COMMIT").await;
     }
 
     /// Waits until so many wait for a lock.
-    async fn until_waiting(&mut self, writers: usize) {
+    pub(super) async fn until_waiting(&mut self, writers: usize) {
         let begun = Instant::now();
         loop {
             let waiting = texts(
@@ -81,7 +81,7 @@ impl Scene {
     }
 }
 
-fn applying(store: &Arc<PostgresStore>, event: Planned) -> JoinHandle<Outcome> {
+pub(super) fn applying(store: &Arc<PostgresStore>, event: Planned) -> JoinHandle<Outcome> {
     let store = Arc::clone(store);
     tokio::spawn(async move { outcomes(&*store, 10, &[event]).await[0] })
 }

@@ -2,17 +2,20 @@
 //! when the first has written, and before anybody can see it.
 
 use hookmirror::model::changes::Planned;
+use hookmirror::model::entitlement::Rule;
+use hookmirror::model::ledger::EventSummary;
 use hookmirror::model::payment::{
     Charge, CheckoutSession, Fact, Invoice, NamedUser, Refund, Subscription,
 };
 use hookmirror::store::Store;
 
-use super::locks::Scene;
+use super::execute;
+use super::locks::{Scene, applying};
 use crate::store::{apply, everything, report};
 use crate::support::database;
 use crate::support::given::{
-    at, charge, customer, dispute, invoice, refund, session, session_of, subscription, tell,
-    user_id,
+    at, charge, customer, dispute, invoice, opened, record, refund, session, session_of,
+    subscription, tell, unpaid, user_id,
 };
 
 const USER: &str = "user_a";
@@ -88,7 +91,7 @@ async fn as_if_alone(before: &[Fact], one: Fact, other: Fact) {
         let (seen, wanted) = (report(store, USER).await, report(&*alone.store, USER).await);
         assert_eq!(seen.entitlement, wanted.entitlement, "{which} first");
         assert_eq!(seen.facts, wanted.facts, "{which} first");
-        let states = |events: Vec<hookmirror::model::ledger::EventSummary>| {
+        let states = |events: Vec<EventSummary>| {
             let mut states: Vec<_> = events.into_iter().map(|e| (e.key, e.state)).collect();
             states.sort();
             states
@@ -166,4 +169,40 @@ async fn a_refund_and_the_next_invoice() {
     let before = [subscribed(Some(USER)), billed_and_paid()];
     let given_back = Fact::Refund(refund("re_1", "pi_2"));
     as_if_alone(&before, given_back, Fact::Invoice(billed("in_2", 9))).await;
+}
+
+/// While the refund waits for the invoice, it comes to concern a user whom a third writer is at.
+#[tokio::test]
+async fn who_comes_to_concern_more_than_it_holds_begins_anew() {
+    let mut scene = Scene::new().await;
+    let own = tell("evt_1", subscribed(Some(USER)));
+    apply(&*scene.first, 0, &[own]).await;
+
+    scene.hold("events").await;
+    let invoice = applying(&scene.first, tell("evt_2", billed_and_paid()));
+    scene.until_waiting(1).await;
+    let given_back = tell("evt_3", Fact::Refund(refund("re_1", "pi_2")));
+    let given_back = applying(&scene.second, given_back);
+    scene.until_waiting(2).await;
+    // Whoever has come to a verdict from now on waits before writing it.
+    let mut other = scene.database.stranger().await;
+    let holding = tokio::spawn(async move {
+        let sql = "BEGIN; LOCK TABLE entitlements IN EXCLUSIVE MODE";
+        execute(&mut other, sql).await;
+        other
+    });
+    scene.until_waiting(3).await;
+    scene.let_go().await;
+    let mut other = holding.await.unwrap();
+    scene.until_waiting(1).await;
+    let unfinished = opened(9, unpaid(session_of("cs_1", USER)));
+    let unfinished = applying(&scene.first, record("evt_4", unfinished));
+    scene.until_waiting(2).await;
+    execute(&mut other, "COMMIT").await;
+    for writer in [invoice, given_back, unfinished] {
+        writer.await.unwrap();
+    }
+
+    let verdict = report(&*scene.first, USER).await.entitlement.unwrap();
+    assert_eq!(verdict.rule, Some(Rule::CheckoutUnpaid));
 }
