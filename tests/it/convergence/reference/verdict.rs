@@ -98,9 +98,9 @@ fn subscription(joined: &Joined, known: &Subscription, session: Option<&Session>
         .invoices
         .iter()
         .filter(|invoice| invoice.subscription.as_ref() == Some(&known.id))
-        .filter(|invoice| invoice.status == "paid" && invoice.paid > 0)
+        .filter(|invoice| invoice.status == "paid")
         .collect();
-    let money_came = !paid_invoices.is_empty();
+    let money_came = paid_invoices.iter().any(|invoice| invoice.paid > 0);
     paid_invoices.retain(|invoice| invoice.reason != Some("subscription_update"));
     paid_invoices.sort_by_key(|invoice| (invoice.created, &invoice.id));
     if let Some(newest) = paid_invoices.last()
