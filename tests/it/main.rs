@@ -21,6 +21,7 @@ mod model;
 mod outbox;
 mod provider;
 mod queue;
+mod scenarios;
 mod scheduler;
 mod sender;
 mod shutdown;

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Entitlement, PaymentState, Policy, Rule};
 use crate::model::payment::{
-    CheckoutSession, DisputeStatus, Facts, Invoice, PaymentStatus, SessionStatus, Subscription,
-    SubscriptionStatus,
+    CheckoutSession, DisputeStatus, Facts, Invoice, InvoiceStatus, PaymentStatus, SessionStatus,
+    Subscription, SubscriptionStatus,
 };
 use crate::model::time::Timestamp;
 
@@ -24,7 +24,8 @@ pub struct Purchase {
     pub reason: String,
     /// Where the verdict comes from.
     pub rule: Rule,
-    /// The checkout; the newest one if several began a subscription.
+    /// The checkout; if several began a subscription, the newest of those that give access, else the
+    /// newest.
     pub checkout_session_id: Option<String>,
     /// The subscription.
     pub subscription_id: Option<String>,
@@ -297,11 +298,12 @@ fn in_order(known: &Subscription, session: Option<&CheckoutSession>, what: &str)
     Verdict::yes(rule, payment, reason)
 }
 
+/// One for which nothing was due counts as well: that period was not given back.
 fn newest_paid_for_a_period<'a>(
     invoices: impl Iterator<Item = &'a Invoice>,
 ) -> Option<&'a Invoice> {
     invoices
-        .filter(|invoice| invoice.is_for_a_period() && invoice.brought_money())
+        .filter(|invoice| invoice.is_for_a_period() && invoice.status == InvoiceStatus::Paid)
         .max_by_key(|invoice| (invoice.created_at, &invoice.id))
 }
 

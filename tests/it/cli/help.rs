@@ -1,39 +1,16 @@
 //! What `--help` says, word for word, and that the tree of commands is sound.
 
-use std::path::Path;
-
 use super::process::Home;
+use crate::support::golden;
 
-/// Compares with a file of `golden/`; with `UPDATE_GOLDEN=1` in the environment, writes it.
+/// Compares with a file of `golden/`.
 fn golden(name: &str, seen: &str) {
     // clap ends lines with spaces, and editors take them away.
     let seen: String = seen
         .lines()
         .flat_map(|line| [line.trim_end(), "\n"])
         .collect();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/it/cli/golden")
-        .join(format!("{name}.txt"));
-    if option_env("UPDATE_GOLDEN") {
-        std::fs::write(&path, &seen).unwrap();
-        return;
-    }
-    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        seen,
-        wanted,
-        "left: seen; right: {}. If it is meant to be so: UPDATE_GOLDEN=1 cargo test --test it \
-         cli::help, and look at the difference",
-        path.display()
-    );
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "asks whoever runs the tests, not for a setting"
-)]
-fn option_env(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| value == "1")
+    golden::compare(&format!("tests/it/cli/golden/{name}.txt"), &seen);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use hookmirror::store::Store;
 use serde_json::json;
 
 use super::process::Home;
-use crate::support::facts::{dispute, invoice, record_fact, refund, subscription};
+use crate::support::facts::{dispute, invoice, refund, subscription};
 use crate::support::given::{
-    at, by_customer, delete, mirror, opened, record, session, session_of, unpaid, user, user_id,
+    at, by_customer, delete, mirror, opened, record, session, session_of, tell, unpaid, user,
+    user_id,
 };
 
 const REASON: [&str; 4] = ["--execute", "--reason", "asked support", "--operator=ada"];
@@ -203,17 +204,17 @@ async fn a_user_is_explained_purchase_by_purchase() {
     let home = home_with(&[
         mirror("msg_1", user("user_a", 0, "Ada")),
         record("evt_1", bought),
-        record_fact("evt_2", Fact::Refund(refund("re_1", "pi_1", 4900))),
+        tell("evt_2", Fact::Refund(refund("re_1", "pi_1", 4900))),
         record("evt_3", begun),
-        record_fact("evt_4", Fact::Subscription(subscribed)),
-        record_fact("evt_5", Fact::Invoice(invoice("in_1", "sub_1", "pi_2"))),
-        record_fact("evt_6", Fact::Refund(partial)),
-        record_fact(
+        tell("evt_4", Fact::Subscription(subscribed)),
+        tell("evt_5", Fact::Invoice(invoice("in_1", "sub_1", "pi_2"))),
+        tell("evt_6", Fact::Refund(partial)),
+        tell(
             "evt_7",
             Fact::Dispute(dispute("dp_1", "pi_2", DisputeStatus::Won)),
         ),
-        record_fact("evt_8", Fact::Customer(customer)),
-        record_fact("evt_9", Fact::Refund(refund("re_9", "pi_9", 1))),
+        tell("evt_8", Fact::Customer(customer)),
+        tell("evt_9", Fact::Refund(refund("re_9", "pi_9", 1))),
     ])
     .await;
     let shown = home.output(["users", "show", "user_a"]);

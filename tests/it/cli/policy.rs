@@ -5,8 +5,8 @@ use hookmirror::store::Store;
 use serde_json::json;
 
 use super::process::{Home, wait_until};
-use crate::support::facts::{record_fact, subscription_of};
-use crate::support::given::at;
+use crate::support::facts::subscription_of;
+use crate::support::given::{at, tell};
 
 const SETTING: &str = "HOOKMIRROR_PAST_DUE_IS_PAID";
 
@@ -20,7 +20,7 @@ async fn a_late_renewal_is_judged_by_the_setting_of_the_last_start() {
     let facts = [late, in_order].map(Fact::Subscription);
     let batch: Vec<_> = (1..)
         .zip(facts)
-        .map(|(number, fact)| record_fact(&format!("evt_{number}"), fact))
+        .map(|(number, fact)| tell(&format!("evt_{number}"), fact))
         .collect();
     store.apply(&batch, at(0)).await.unwrap();
     store.close().await;

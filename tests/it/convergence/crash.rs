@@ -5,6 +5,7 @@
 //! plan announces the crash and the harness drops the role with everything that it holds. `Before`
 //! crashes leave no effect; `After` crashes leave the effect and lose the answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::clerk_rules::merged;
+use hookmirror::model::changes::Planned;
 use hookmirror::model::event::Event;
 use hookmirror::model::user::UserId;
 use hookmirror::queue::{
@@ -21,6 +23,7 @@ use hookmirror::store::StoreError;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::history::Told;
 use crate::support::faulty_store::{Around, StoreCall};
 
 /// Where in a call the process ends.
@@ -43,12 +46,14 @@ pub(super) struct CrashPlan {
     /// Calls to the store that have begun and not ended.
     under_way: AtomicUsize,
     ended: Notify,
+    told: Told,
 }
 
 impl CrashPlan {
     pub(super) fn new(
         crashes: BTreeSet<(usize, When)>,
         stalls: BTreeSet<(usize, When)>,
+        told: Told,
     ) -> Arc<Self> {
         Arc::new(Self {
             crashes,
@@ -60,6 +65,7 @@ impl CrashPlan {
             go_on: Notify::new(),
             under_way: AtomicUsize::new(0),
             ended: Notify::new(),
+            told,
         })
     }
 
@@ -293,6 +299,14 @@ impl Around for Arc<CrashPlan> {
             StoreCall::Ping | StoreCall::Other => work.await,
             _ => self.in_store(work).await,
         }
+    }
+
+    fn instead_of<'b>(&self, batch: &'b [Planned]) -> Cow<'b, [Planned]> {
+        let mut batch = batch.to_vec();
+        for planned in &mut batch {
+            self.told.correct(planned);
+        }
+        Cow::Owned(batch)
     }
 }
 

@@ -1,20 +1,30 @@
 //! Small worlds: what happened at Clerk and Stripe, and the events that tell of it.
+//!
+//! Users and checkouts are told in the providers' words and read by the handlers; everything else at
+//! Stripe is handed to the store as the fact that it is ([`World::told`]).
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
+use hookmirror::handlers::plan;
+use hookmirror::model::changes::{Changes, Decision, Failure, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::payment::Fact;
 use hookmirror::model::source::Provider;
 use hookmirror::model::time::Timestamp;
-use proptest::prelude::*;
 use serde_json::json;
 
+use super::payments::{CURRENCY, Payments, customer_id, intent_id, subscription_id};
+
 /// Seconds; everything happens within a few of them, so that ties are the rule.
-const BEGIN: i64 = 1_790_000_000;
+pub(super) const BEGIN: i64 = 1_790_000_000;
 pub(super) const RECEIVED_AT: Timestamp = Timestamp::from_seconds(BEGIN + 1000);
 
 #[derive(Clone, Debug)]
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) users: Vec<UserStory>,
     pub(super) sessions: Vec<SessionStory>,
+    pub(super) payments: Payments,
     /// Authentic events that nobody can use.
     pub(super) nonsense: usize,
 }
@@ -39,8 +49,18 @@ pub(super) struct SessionStory {
     /// Seconds after the beginning.
     pub(super) opened_at: i64,
     pub(super) customer: Option<u8>,
-    pub(super) setup: bool,
+    pub(super) what: What,
+    pub(super) amount: Option<i64>,
     pub(super) tellings: Vec<Telling>,
+}
+
+/// What a checkout is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A payment, if its intent is known.
+    OneOff(Option<u8>),
+    Subscription(u8),
+    SavedCard,
 }
 
 /// One event about a session.
@@ -127,7 +147,47 @@ impl World {
                 body,
             )
         });
-        users.chain(sessions).chain(nonsense).collect()
+        let payments = self.payments.facts().into_iter();
+        let payments = payments.map(|(id, fact)| fact_event(&id, &fact));
+        users
+            .chain(sessions)
+            .chain(nonsense)
+            .chain(payments)
+            .collect()
+    }
+
+    /// What those of its events mean that no handler reads.
+    pub(crate) fn told(&self) -> Told {
+        let facts = self.payments.facts().into_iter();
+        Told(
+            facts
+                .map(|(id, fact)| (key(Provider::Stripe, &id), fact))
+                .collect(),
+        )
+    }
+
+    /// The same events, read.
+    pub(crate) fn planned(&self) -> Vec<Planned> {
+        let told = self.told();
+        let read = |event: Event| {
+            let provider = if event.key.source == Provider::Clerk.into() {
+                Provider::Clerk
+            } else {
+                Provider::Stripe
+            };
+            let plan = plan(&provider.into(), &event);
+            let failure = |_| Failure::new("unusable", "data", &event.event_type, String::new());
+            let decision = plan.result.map_err(failure);
+            let mut planned = Planned {
+                subject: plan.subject,
+                keep_payload: plan.keep_payload,
+                decision: decision.map_or_else(Decision::Fail, Decision::Apply),
+                event,
+            };
+            told.correct(&mut planned);
+            planned
+        };
+        self.events().into_iter().map(read).collect()
     }
 }
 
@@ -141,6 +201,13 @@ impl Telling {
             Kind::Failed => ("checkout.session.async_payment_failed", "unpaid"),
             Kind::Expired => ("checkout.session.expired", "unpaid"),
         };
+        // Before it is finished there is nothing to pay for, and nothing to renew.
+        let finished = self.kind != Kind::Expired;
+        let (mode, intent, subscription) = match story.what {
+            What::OneOff(intent) => ("payment", intent, None),
+            What::Subscription(subscription) => ("subscription", None, Some(subscription)),
+            What::SavedCard => ("setup", None, None),
+        };
         let body = json!({
             "id": id,
             "object": "event",
@@ -151,10 +218,14 @@ impl Telling {
                 "id": session,
                 "object": "checkout.session",
                 "created": BEGIN + story.opened_at,
-                "customer": story.customer.map(|customer| format!("cus_{customer}")),
+                "customer": story.customer.map(customer_id),
                 "client_reference_id": self.names.map(user_id),
-                "mode": if story.setup { "setup" } else { "payment" },
+                "mode": mode,
+                "payment_intent": intent.filter(|_| finished).map(intent_id),
+                "subscription": subscription.filter(|_| finished).map(subscription_id),
                 "payment_status": payment,
+                "amount_total": story.amount,
+                "currency": story.amount.map(|_| CURRENCY),
                 "livemode": false,
             } },
         });
@@ -162,12 +233,37 @@ impl Telling {
     }
 }
 
+/// An event whose meaning is given by a fact.
+fn fact_event(id: &str, fact: &Fact) -> Event {
+    let kind = format!("{}.told", fact.kind());
+    let body = json!({
+        "id": id,
+        "object": "event",
+        "type": kind,
+        "created": BEGIN,
+        "livemode": false,
+        "data": { "object": { "id": fact.id() } },
+    });
+    event(Provider::Stripe, id, &kind, body.to_string())
+}
+
+/// What the events that no handler has read mean.
+#[derive(Debug, Default)]
+pub(crate) struct Told(HashMap<EventKey, Fact>);
+
+impl Told {
+    /// A plan with its meaning, unless the event is yet to be read.
+    pub(crate) fn correct(&self, planned: &mut Planned) {
+        let is_read = !matches!(planned.decision, Decision::Retry(_));
+        if let Some(fact) = self.0.get(&planned.event.key).filter(|_| is_read) {
+            planned.decision = Decision::Apply(Changes::RecordPayment(Box::new(fact.clone())));
+        }
+    }
+}
+
 fn event(provider: Provider, id: &str, event_type: &str, body: String) -> Event {
     Event {
-        key: EventKey {
-            source: provider.into(),
-            id: EventId::parse(id).unwrap(),
-        },
+        key: key(provider, id),
         event_type: EventType::parse(event_type).unwrap(),
         received_at: RECEIVED_AT,
         trigger: Trigger::Webhook,
@@ -175,49 +271,9 @@ fn event(provider: Provider, id: &str, event_type: &str, body: String) -> Event 
     }
 }
 
-/// Any small world.
-pub(super) fn worlds() -> impl Strategy<Value = World> {
-    let state =
-        (any::<bool>(), 0..4_i64, 0..3_u8).prop_map(|(created, updated_at, name)| UserState {
-            created,
-            updated_at,
-            name,
-        });
-    let user = (
-        prop::collection::vec(state, 0..4),
-        prop::bool::weighted(0.2),
-    )
-        .prop_map(|(states, deleted)| UserStory { states, deleted });
-    let kind = prop_oneof![
-        2 => Just(Kind::Unpaid),
-        2 => Just(Kind::Paid),
-        1 => Just(Kind::NothingDue),
-        1 => Just(Kind::Succeeded),
-        1 => Just(Kind::Failed),
-        1 => Just(Kind::Expired),
-    ];
-    let telling = (kind, 0..3_i64, prop::option::of(0..4_u8))
-        .prop_map(|(kind, at, names)| Telling { kind, at, names });
-    let session = (
-        0..3_i64,
-        prop::option::of(0..2_u8),
-        prop::bool::weighted(0.1),
-        prop::collection::vec(telling, 1..4),
-    )
-        .prop_map(|(opened_at, customer, setup, tellings)| SessionStory {
-            opened_at,
-            customer,
-            setup,
-            tellings,
-        });
-    (
-        prop::collection::vec(user, 1..4),
-        prop::collection::vec(session, 0..4),
-        0..2_usize,
-    )
-        .prop_map(|(users, sessions, nonsense)| World {
-            users,
-            sessions,
-            nonsense,
-        })
+fn key(provider: Provider, id: &str) -> EventKey {
+    EventKey {
+        source: provider.into(),
+        id: EventId::parse(id).unwrap(),
+    }
 }

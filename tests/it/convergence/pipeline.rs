@@ -1,6 +1,6 @@
 //! The real worker, store, scheduler and dispatcher, driven through a schedule of deliveries and crashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use super::crash::{
 };
 use super::history::{RECEIVED_AT, World, user_id};
 use super::reference::Mirror;
+use super::tables;
 use crate::support::faulty_store::FaultyStore;
 
 /// How the events of a world arrive, and what goes wrong meanwhile.
@@ -68,7 +69,7 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
     let stall = (0..6_usize, when);
     (
         deliveries,
-        prop::collection::vec(1..8_usize, 1..4),
+        prop::collection::vec(1..12_usize, 1..4),
         prop::collection::vec(any::<bool>(), 1..4),
         prop::collection::btree_set(crash, 0..4),
         prop::collection::btree_set(stall, 0..3),
@@ -116,17 +117,6 @@ pub(super) struct Pipeline {
     _directory: TempDir,
 }
 
-const TABLES: [&str; 8] = [
-    "users",
-    "user_tombstones",
-    "event_attempts",
-    "events",
-    "checkout_sessions",
-    "entitlements",
-    "outbox",
-    "outbox_attempts",
-];
-
 impl Pipeline {
     pub(super) async fn set_up() -> Self {
         // Where there is a file system in memory, syncing costs nothing.
@@ -149,8 +139,12 @@ impl Pipeline {
 
     /// Delivers the events of a world, and tells what is there when everything has come to rest.
     pub(super) async fn play(&self, world: &World, schedule: &Schedule) -> Mirror {
-        self.clear().await;
-        let plan = CrashPlan::new(schedule.crashes.clone(), schedule.stalls.clone());
+        tables::clear(&mut *self.direct.lock().await).await;
+        let plan = CrashPlan::new(
+            schedule.crashes.clone(),
+            schedule.stalls.clone(),
+            world.told(),
+        );
         let events = world.events();
         let deliveries: Vec<Event> = schedule
             .deliveries
@@ -209,62 +203,10 @@ impl Pipeline {
             roles.finish(&mut stalled).await;
         }
         roles.finish(&mut stalled).await;
-        self.read(&clerk).await
-    }
-
-    async fn clear(&self) {
-        let mut connection = self.direct.lock().await;
-        let mut transaction = connection.begin().await.unwrap();
-        for table in TABLES {
-            sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}")))
-                .execute(&mut *transaction)
-                .await
-                .unwrap();
-        }
-        transaction.commit().await.unwrap();
-    }
-
-    /// Reads with SQL, as the application's team does.
-    async fn read(&self, clerk: &FakeClerk) -> Mirror {
-        let mut mirror = Mirror {
+        Mirror {
             at_clerk: clerk.metadata(),
-            ..Mirror::default()
-        };
-        let connection = &mut *self.direct.lock().await;
-        for row in sqlx::query("SELECT id, first_name, revision, paid FROM members")
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap()
-        {
-            let id: String = row.get("id");
-            mirror.members.insert(id.clone(), row.get("paid"));
-            mirror
-                .users
-                .insert(id, (row.get("first_name"), row.get("revision")));
+            ..tables::read(&mut *self.direct.lock().await).await
         }
-        for row in sqlx::query(
-            "SELECT user_id, paid, payment, status, checkout_session_id FROM entitlements",
-        )
-        .fetch_all(&mut *connection)
-        .await
-        .unwrap()
-        {
-            let entitlement = (
-                row.get("paid"),
-                row.get("payment"),
-                row.get("status"),
-                row.get("checkout_session_id"),
-            );
-            mirror.entitlements.insert(row.get("user_id"), entitlement);
-        }
-        mirror.states = sqlx::query("SELECT event_id, state FROM events")
-            .fetch_all(&mut *connection)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|row| (row.get("event_id"), row.get("state")))
-            .collect::<BTreeMap<String, String>>();
-        mirror
     }
 }
 

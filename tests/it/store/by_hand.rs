@@ -1,29 +1,16 @@
 //! Payments that wait for their user, and what people do about it.
 
-use hookmirror::model::operator::{Mode, Operator, OperatorAction, Reason};
+use hookmirror::model::operator::Mode;
 use hookmirror::model::payment::{Attributed, Attribution, Basis, Fact};
 use hookmirror::model::state::EventState;
 use hookmirror::store::Store;
-use serde_json::json;
 
 use super::{apply, report, state_of};
-use crate::support::facts::{record_fact, subscription};
+use crate::support::facts::subscription;
 use crate::support::given::{
-    at, by_customer, mirror, opened, received, record, session, session_of, user, user_id,
+    asked, at, by_customer, for_real, mirror, opened, received, record, session, session_of, tell,
+    user, user_id,
 };
-
-fn action(mode: Mode) -> OperatorAction {
-    OperatorAction {
-        operator: Operator::parse("ada").unwrap(),
-        action: "payments attribute",
-        target: json!({"payment": "some"}),
-        mode,
-    }
-}
-
-fn for_real() -> Mode {
-    Mode::Execute(Reason::parse("asked support").unwrap())
-}
 
 async fn give(
     store: &dyn Store,
@@ -33,7 +20,7 @@ async fn give(
 ) -> Attributed {
     let from = from.map(user_id);
     store
-        .attribute(id, &user_id(to), from.as_ref(), &action(mode), at(90))
+        .attribute(id, &user_id(to), from.as_ref(), &asked(mode), at(90))
         .await
         .unwrap()
 }
@@ -48,11 +35,8 @@ pub(super) async fn what_waits_is_listed_longest_first_and_counted(store: &dyn S
     let batch = [
         received(30, record("evt_1", by_customer("cus_1", session("cs_1")))),
         received(10, record("evt_2", by_customer("cus_1", session("cs_1")))),
-        received(20, record_fact("evt_3", Fact::Subscription(begun.clone()))),
-        received(
-            5,
-            record_fact("evt_4", Fact::Subscription(subscription("sub_2"))),
-        ),
+        received(20, tell("evt_3", Fact::Subscription(begun.clone()))),
+        received(5, tell("evt_4", Fact::Subscription(subscription("sub_2")))),
         received(1, record("evt_5", session_of("cs_2", "user_a"))),
     ];
     apply(store, 40, &batch).await;
@@ -92,12 +76,7 @@ pub(super) async fn what_waits_is_listed_longest_first_and_counted(store: &dyn S
 
     // Whoever has a user waits no more.
     begun.named_user = session_of("cs_9", "user_b").named_user;
-    apply(
-        store,
-        50,
-        &[record_fact("evt_6", Fact::Subscription(begun))],
-    )
-    .await;
+    apply(store, 50, &[tell("evt_6", Fact::Subscription(begun))]).await;
     let waiting = store.waiting_payments(10).await.unwrap();
     assert_eq!(waiting.len(), 2);
 }

@@ -1,7 +1,8 @@
 //! What every database must do, and what is particular to each.
 //!
-//! A behaviour is a function of `&dyn Store`. [`suite`] turns each into a test on one engine, every
-//! test with a database of its own; a further engine is one further line at the end of this file.
+//! A behaviour is a function of `&dyn Store`, or of its database where it is about several processes.
+//! [`suite`] turns each into a test on one engine, every test with a database of its own; a further
+//! engine is one further line at the end of this file.
 
 use hookmirror::model::changes::{Applied, Outcome, Planned};
 use hookmirror::model::ledger::{EventFilter, EventRecord, EventSummary, UserReport};
@@ -10,7 +11,9 @@ use hookmirror::store::Store;
 
 use crate::support::given::{at, key, user_id};
 
+mod attribution;
 mod by_hand;
+mod facts;
 mod failures;
 mod ledger;
 mod listing;
@@ -18,26 +21,29 @@ mod operators;
 mod outbox;
 mod payments;
 mod postgres;
+mod reassessment;
 mod retries;
 mod sqlite;
 mod users;
 
 macro_rules! suite {
-    ($engine:ident: $($area:ident: $($behaviour:ident)+;)+) => {
+    ($engine:ident: $($area:ident($of:ident): $($behaviour:ident)+;)+) => {
         $(mod $area {
             $(#[tokio::test]
             async fn $behaviour() {
                 let database = crate::support::database::$engine().await;
-                super::super::$area::$behaviour(&*database.store).await;
+                super::super::$area::$behaviour(suite!(@$of database)).await;
             })+
         })+
     };
+    (@store $database:ident) => { &*$database.store };
+    (@database $database:ident) => { &$database };
 }
 
 macro_rules! every_behaviour {
     ($engine:ident) => {
         suite! { $engine:
-            users:
+            users(store):
                 the_newest_revision_wins_in_any_order_and_any_split
                 an_equal_revision_writes_nothing
                 a_tombstone_is_final
@@ -45,7 +51,7 @@ macro_rules! every_behaviour {
                 every_column_comes_back_as_it_went_in
                 a_user_belongs_to_the_source_that_told_of_the_newest_state
                 nothing_is_known_of_a_stranger;
-            ledger:
+            ledger(store):
                 a_later_delivery_of_a_settled_event_only_counts
                 deliveries_within_a_batch_count_as_one_attempt
                 the_same_id_of_another_source_is_another_event
@@ -54,12 +60,12 @@ macro_rules! every_behaviour {
                 the_first_delivery_keeps_its_bytes_and_time
                 a_batch_of_more_rows_than_one_statement_takes_is_whole
                 an_empty_batch_is_nothing;
-            failures:
+            failures(store):
                 a_refused_value_fails_its_event_alone
                 a_batch_of_nothing_but_refused_values_is_recorded
                 metadata_too_deep_for_the_database_fails_its_event_alone
                 a_refused_event_fails_in_the_same_way_each_time;
-            listing:
+            listing(store):
                 each_filter_by_itself
                 filters_together
                 brackets_in_a_pattern_are_text
@@ -67,7 +73,7 @@ macro_rules! every_behaviour {
                 counts_are_by_source_and_state
                 ignored_events_are_counted_by_their_reason
                 queued_events_that_the_ledger_holds_count_once;
-            payments:
+            payments(store):
                 a_named_user_is_entitled_before_being_mirrored
                 facts_of_one_session_join_in_any_order
                 a_customer_is_known_by_an_older_session
@@ -78,12 +84,35 @@ macro_rules! every_behaviour {
                 an_older_session_takes_the_customer_over
                 an_expired_session_waits_for_nobody
                 the_mirror_is_the_same_for_every_order_of_payments;
-            by_hand:
+            facts(store):
+                every_column_of_a_fact_comes_back_as_it_went_in
+                what_a_fact_does_not_tell_comes_back_as_nothing
+                every_status_can_be_stored
+                a_later_account_of_a_fact_replaces_its_row
+                a_refund_may_come_before_its_session
+                a_refund_finds_its_subscription_in_any_order
+                a_linked_customer_releases_what_waits_for_it
+                a_session_releases_the_subscription_that_it_began
+                the_first_owner_of_a_customer_holds;
+            attribution(store):
+                what_nobody_has_heard_of_cannot_be_given
+                ownership_says_whose_and_why
+                a_session_that_is_given_is_released_and_counts
+                what_is_somebodys_is_not_given_by_mistake
+                who_loses_a_payment_loses_what_followed_from_it
+                what_was_given_stays_given
+                a_subscription_is_given_with_all_that_hangs_on_it
+                a_gift_of_an_unpaid_session_is_paid_when_the_money_comes;
+            by_hand(store):
                 what_waits_is_listed_longest_first_and_counted
                 what_is_given_by_hand_takes_its_customer_along_and_is_recorded
                 a_dry_run_leaves_nothing_but_its_record
                 what_changed_hands_since_is_not_given_away;
-            retries:
+            reassessment(database):
+                another_policy_changes_those_who_are_late
+                a_verdict_of_an_earlier_version_is_derived_anew
+                all_who_are_late_are_looked_at;
+            retries(store):
                 only_what_is_due_is_leased
                 a_retry_is_the_event_as_it_came
                 the_longest_due_are_leased_first
@@ -94,7 +123,7 @@ macro_rules! every_behaviour {
                 a_retried_event_is_applied_like_any_other
                 the_last_attempt_ends_as_failed
                 two_schedulers_at_once_lease_different_events;
-            outbox:
+            outbox(store):
                 a_desired_state_is_leased_once_and_delivered
                 each_instance_gets_its_own_users_and_one_the_strangers
                 newer_desires_replace_older_ones
@@ -116,7 +145,7 @@ macro_rules! every_behaviour {
                 a_change_and_back_of_what_was_not_confirmed_is_sent
                 a_lease_that_sent_nothing_leaves_what_is_known
                 undelivered_are_listed_the_longest_desired_first;
-            operators:
+            operators(store):
                 a_dry_run_changes_nothing_and_is_recorded
                 what_is_retried_is_due_without_failures
                 what_is_under_way_is_not_sent_twice_at_once

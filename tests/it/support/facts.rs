@@ -1,12 +1,11 @@
 //! Payment facts other than Checkout Sessions, in few words.
 
-use hookmirror::model::changes::{Changes, Decision, Planned};
 use hookmirror::model::payment::{
-    Dispute, DisputeStatus, Fact, Invoice, InvoiceStatus, NamedUser, Refund, RefundStatus,
-    Subscription, SubscriptionStatus,
+    Dispute, DisputeStatus, Invoice, InvoiceStatus, NamedUser, Refund, RefundStatus, Subscription,
+    SubscriptionStatus,
 };
 
-use super::given::{at, event, user_id};
+use super::given::{at, user_id};
 
 /// An active subscription that names nobody.
 pub(crate) fn subscription(id: &str) -> Subscription {
@@ -80,15 +79,5 @@ pub(crate) fn dispute(id: &str, intent: &str, status: DisputeStatus) -> Dispute 
         livemode: false,
         created_at: at(4),
         updated_at: at(4),
-    }
-}
-
-/// An event that tells of it. As in real ones, what is about a subscription is about its customer.
-pub(crate) fn record_fact(event_id: &str, fact: Fact) -> Planned {
-    Planned {
-        event: event(event_id, "customer.subscription.updated"),
-        subject: Some(fact.id().to_owned()),
-        keep_payload: true,
-        decision: Decision::Apply(Changes::RecordPayment(Box::new(fact))),
     }
 }

@@ -1,5 +1,6 @@
 //! A real store, with something around its calls. The one place that repeats the plain delegation.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -41,6 +42,11 @@ pub(crate) trait Around: Debug + Send + Sync {
         call: StoreCall<'_>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// What is applied in the place of this batch.
+    fn instead_of<'b>(&self, batch: &'b [Planned]) -> Cow<'b, [Planned]> {
+        Cow::Borrowed(batch)
+    }
 }
 
 /// See the module. By itself it fails when a test wants it to.
@@ -53,6 +59,7 @@ pub(crate) struct FaultyStore<F = Arc<Faults>> {
 #[async_trait]
 impl<F: Around> Store for FaultyStore<F> {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
+        let batch = &*self.faults.instead_of(batch);
         let work = self.inner.apply(batch, now);
         self.faults.around_call(StoreCall::Apply(batch), work).await
     }

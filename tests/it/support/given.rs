@@ -2,7 +2,12 @@
 
 use hookmirror::model::changes::{Changes, Decision, Failure, IgnoreReason, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
-use hookmirror::model::payment::{CheckoutSession, Fact, NamedUser, PaymentStatus, SessionStatus};
+use hookmirror::model::operator::{Mode, Operator, OperatorAction, Reason};
+use hookmirror::model::payment::{
+    Charge, CheckoutSession, Customer, Dispute, DisputeStatus, Fact, Invoice, InvoiceStatus,
+    NamedUser, PaymentStatus, Refund, RefundStatus, SessionStatus, Subscription,
+    SubscriptionStatus,
+};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
@@ -152,14 +157,115 @@ pub(crate) fn opened(created_at: i64, session: CheckoutSession) -> CheckoutSessi
     }
 }
 
+/// An active subscription that names nobody.
+pub(crate) fn subscription(id: &str) -> Subscription {
+    Subscription {
+        id: id.to_owned(),
+        named_user: None,
+        attributed_user: None,
+        customer: None,
+        status: SubscriptionStatus::Active,
+        cancel_at_period_end: false,
+        cancel_at: None,
+        current_period_end: None,
+        livemode: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+/// An invoice that is paid, as `invoice_payment.paid` tells of it: for nothing in particular.
+pub(crate) fn invoice(id: &str) -> Invoice {
+    Invoice {
+        id: id.to_owned(),
+        subscription: None,
+        payment_intent: None,
+        billing_reason: None,
+        status: InvoiceStatus::Paid,
+        amount_paid: None,
+        currency: None,
+        livemode: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+/// A charge of which nothing was refunded.
+pub(crate) fn charge(id: &str, intent: &str) -> Charge {
+    Charge {
+        id: id.to_owned(),
+        payment_intent: Some(intent.to_owned()),
+        amount: 4900,
+        amount_refunded: 0,
+        currency: Some("eur".to_owned()),
+        livemode: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+/// A refund of all of a [`session`] that succeeded.
+pub(crate) fn refund(id: &str, intent: &str) -> Refund {
+    Refund {
+        id: id.to_owned(),
+        payment_intent: Some(intent.to_owned()),
+        charge: None,
+        amount: 4900,
+        currency: Some("eur".to_owned()),
+        status: RefundStatus::Succeeded,
+        livemode: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+/// A dispute that was lost.
+pub(crate) fn dispute(id: &str, intent: &str) -> Dispute {
+    Dispute {
+        id: id.to_owned(),
+        payment_intent: Some(intent.to_owned()),
+        charge: None,
+        amount: Some(4900),
+        currency: Some("eur".to_owned()),
+        reason: None,
+        status: DisputeStatus::Lost,
+        livemode: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+/// A customer who is somebody's.
+pub(crate) fn customer(id: &str, user: &str, since: i64) -> Customer {
+    Customer {
+        id: id.to_owned(),
+        named_user: NamedUser {
+            at: at(since),
+            id: user_id(user),
+        },
+    }
+}
+
 pub(crate) fn record(event_id: &str, session: CheckoutSession) -> Planned {
-    let subject = session.id.clone();
+    tell(event_id, Fact::CheckoutSession(session))
+}
+
+/// An event that tells this.
+pub(crate) fn tell(event_id: &str, fact: Fact) -> Planned {
+    let kind = match fact {
+        Fact::CheckoutSession(_) => "checkout.session.completed",
+        Fact::Subscription(_) => "customer.subscription.updated",
+        Fact::Invoice(_) => "invoice.paid",
+        Fact::Charge(_) => "charge.refunded",
+        Fact::Refund(_) => "refund.updated",
+        Fact::Dispute(_) => "charge.dispute.updated",
+        Fact::Customer(_) => "customer.updated",
+    };
+    let subject = fact.id().to_owned();
     planned(
-        event(event_id, "checkout.session.completed"),
+        event(event_id, kind),
         Some(&subject),
-        Decision::Apply(Changes::RecordPayment(Box::new(Fact::CheckoutSession(
-            session,
-        )))),
+        Decision::Apply(Changes::RecordPayment(Box::new(fact))),
     )
 }
 
@@ -190,4 +296,18 @@ pub(crate) fn retry(event_id: &str) -> Planned {
 pub(crate) fn received(seconds: i64, mut planned: Planned) -> Planned {
     planned.event.received_at = at(seconds);
     planned
+}
+
+/// What Ada asks for.
+pub(crate) fn asked(mode: Mode) -> OperatorAction {
+    OperatorAction {
+        operator: Operator::parse("ada").unwrap(),
+        action: "payments attribute",
+        target: serde_json::json!({"payment": "some"}),
+        mode,
+    }
+}
+
+pub(crate) fn for_real() -> Mode {
+    Mode::Execute(Reason::parse("asked support").unwrap())
 }

@@ -11,6 +11,7 @@ pub(crate) mod facts;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
 pub(crate) mod given;
+pub(crate) mod golden;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod publisher;

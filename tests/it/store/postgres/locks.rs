@@ -21,16 +21,16 @@ use crate::support::postgres::TestDatabase;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A database, two writers, and someone who stops them.
-struct Scene {
-    database: TestDatabase,
-    first: Arc<PostgresStore>,
-    second: Arc<PostgresStore>,
+pub(super) struct Scene {
+    pub(super) database: TestDatabase,
+    pub(super) first: Arc<PostgresStore>,
+    pub(super) second: Arc<PostgresStore>,
     watcher: PgConnection,
     holder: PgConnection,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let database = TestDatabase::migrated().await;
         Self {
             first: Arc::new(database.store()),
@@ -42,17 +42,17 @@ impl Scene {
     }
 
     /// From now on whoever writes to this table waits, with all that it wrote before.
-    async fn hold(&mut self, table: &str) {
+    pub(super) async fn hold(&mut self, table: &str) {
         let sql = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
         execute(&mut self.holder, &sql).await;
     }
 
-    async fn let_go(&mut self) {
+    pub(super) async fn let_go(&mut self) {
         execute(&mut self.holder, "COMMIT").await;
     }
 
     /// Waits until so many wait for a lock.
-    async fn until_waiting(&mut self, writers: usize) {
+    pub(super) async fn until_waiting(&mut self, writers: usize) {
         let begun = Instant::now();
         loop {
             let waiting = texts(
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// Lets both write, the second when the first has written all but the ledger.
-    async fn meet(&mut self, first: Planned, second: Planned) -> [Outcome; 2] {
+    pub(super) async fn meet(&mut self, first: Planned, second: Planned) -> [Outcome; 2] {
         self.hold("events").await;
         let first = applying(&self.first, first);
         self.until_waiting(1).await;
@@ -81,7 +81,7 @@ impl Scene {
     }
 }
 
-fn applying(store: &Arc<PostgresStore>, event: Planned) -> JoinHandle<Outcome> {
+pub(super) fn applying(store: &Arc<PostgresStore>, event: Planned) -> JoinHandle<Outcome> {
     let store = Arc::clone(store);
     tokio::spawn(async move { outcomes(&*store, 10, &[event]).await[0] })
 }

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 mod concurrency;
 mod infrastructure;
 mod locks;
+mod meeting_facts;
 mod migrations;
 mod schema;
 
