@@ -167,7 +167,17 @@ pub(super) fn pending(
 
 /// Without a migration of ours, a table of one of these common names is another program's, and the
 /// migrations would stumble over it.
-pub(super) const TELLTALE_TABLES: [&str; 3] = ["users", "events", "outbox"];
+pub(super) const TELLTALE_TABLES: [&str; 9] = [
+    "users",
+    "events",
+    "outbox",
+    "customers",
+    "subscriptions",
+    "invoices",
+    "charges",
+    "refunds",
+    "disputes",
+];
 
 /// There is such a table.
 pub(super) fn foreign(table: &str, home: &'static str) -> StoreError {

@@ -10,19 +10,17 @@
 //! that a commit survives the loss of the server's disk (that is replication's work), or that a
 //! connection pooler in between that shares sessions between clients keeps any of this.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
-use super::problem::{is_forbidden, is_of_schema, unavailable};
-use super::{Store, StoreError, migrate};
+use super::problem::unavailable;
+use super::{Store, StoreError};
 use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
@@ -50,6 +48,7 @@ mod read_outbox;
 mod read_users;
 mod retries;
 mod rows;
+mod schema;
 mod tables;
 mod users;
 
@@ -66,9 +65,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to look for the reason when no connection can be had.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Taken by whoever migrates, until that is committed.
-const MIGRATION_LOCK: i64 = 0x686f_6f6b_6d69_6772;
-
 /// The database on a Postgres server.
 #[derive(Debug)]
 pub struct PostgresStore {
@@ -195,38 +191,6 @@ struct NoAnswer;
 #[derive(Debug, thiserror::Error)]
 #[error("it is read-only: a standby, or a primary that was told to accept no writes")]
 struct ReadOnly;
-
-/// Migrations that are not applied yet, by name. Only the current schema counts: what another schema
-/// on the search path holds is not ours.
-async fn pending(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
-    const TABLES: &str = "SELECT tablename::text FROM pg_tables \
-         WHERE schemaname = current_schema() AND tablename = ANY($1) LIMIT 1";
-    let action = "read which migrations it has";
-    let known: Option<String> = sqlx::query_scalar(TABLES)
-        .bind(["_sqlx_migrations"])
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unavailable(action))?;
-    let applied: HashMap<i64, Vec<u8>> = if known.is_some() {
-        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
-            .fetch_all(connection)
-            .await
-            .map_err(unavailable(action))?
-            .into_iter()
-            .collect()
-    } else {
-        let foreign: Option<String> = sqlx::query_scalar(TABLES)
-            .bind(migrate::TELLTALE_TABLES)
-            .fetch_optional(connection)
-            .await
-            .map_err(unavailable("read which tables it has"))?;
-        if let Some(table) = foreign {
-            return Err(migrate::foreign(&table, "database or a schema"));
-        }
-        HashMap::new()
-    };
-    migrate::pending(&migrate::postgres(), &applied)
-}
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -385,51 +349,14 @@ impl Store for PostgresStore {
     }
 
     async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        // All in one transaction, under a lock: of processes that start together, one finds work and
-        // the others find none left.
-        let mut transaction = self.begin("begin to migrate").await?;
-        sqlx::query(
-            "SELECT set_config('lock_timeout', '0', TRUE), set_config('statement_timeout', '0', TRUE)",
-        )
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable("begin to migrate"))?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(MIGRATION_LOCK)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable("wait for others that migrate it"))?;
-        let pending = pending(&mut transaction).await?;
-        // `run` itself cannot be awaited in a future that must be `Send` (sqlx, "implementation of
-        // `Acquire` is not general enough"); this is what it calls.
-        migrate::postgres()
-            .run_direct(None, &mut *transaction, false)
-            .await
-            .map_err(|error| match error {
-                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-                    if !is_of_schema(&error) =>
-                {
-                    unavailable("apply its migrations")(error)
-                }
-                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-                    if is_forbidden(&error) =>
-                {
-                    StoreError::Forbidden(error.into())
-                }
-                error => StoreError::Schema(error.into()),
-            })?;
-        transaction
-            .commit()
-            .await
-            .map_err(unavailable("commit its migrations"))?;
-        Ok(pending)
+        schema::migrate(self).await
     }
 
     async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let action = "read which migrations it has";
         let look = async {
             let mut connection = self.acquire(action).await?;
-            pending(&mut connection).await
+            schema::pending(&mut connection).await
         };
         bounded(action, look).await
     }
