@@ -37,19 +37,35 @@ impl Backoff {
     /// The delay after `failures` earlier failures: from once to twice
     /// `min(first × 2^failures, longest)`.
     pub fn delay(&self, failures: u32) -> Duration {
-        // Doubling more often than this exceeds any `longest`; bounded to keep this cheap.
-        let doublings = failures.min(40) as usize;
+        let seed = self.seed.wrapping_add(u64::from(failures));
+        let jittered = self.doubling(failures).with_jitter().with_jitter_seed(seed);
+        self.nth(jittered, failures)
+    }
+
+    /// The same with full jitter: anything from nothing to `min(first × 2^failures, longest)`. For many
+    /// who wait for one that has trouble: it spreads them best, and some may find it well at once.
+    pub fn full_jitter(&self, failures: u32) -> Duration {
+        let cap = self.nth(self.doubling(failures), failures);
+        self.delay(failures).saturating_sub(cap)
+    }
+
+    fn doubling(&self, failures: u32) -> ExponentialBuilder {
         ExponentialBuilder::default()
             .with_min_delay(self.first)
             .with_max_delay(self.longest)
-            .with_max_times(doublings + 1)
+            .with_max_times(doublings(failures) + 1)
             .with_factor(2.0)
-            .with_jitter()
-            .with_jitter_seed(self.seed.wrapping_add(u64::from(failures)))
-            .build()
-            .nth(doublings)
-            .unwrap_or(self.longest)
     }
+
+    fn nth(&self, delays: ExponentialBuilder, failures: u32) -> Duration {
+        let delay = delays.build().nth(doublings(failures));
+        delay.unwrap_or(self.longest)
+    }
+}
+
+/// Doubling more often than this exceeds any `longest`; bounded to keep it cheap.
+const fn doublings(failures: u32) -> usize {
+    if failures < 40 { failures as usize } else { 40 }
 }
 
 /// Failures in a row of something that is needed all the time: how long to wait after each, and

@@ -296,6 +296,6 @@ impl Dispatcher {
             }
         }
         let backoff = self.backoff.of(user.as_str());
-        now.plus(backoff.delay(lease.failures))
+        now.plus(backoff.full_jitter(lease.failures))
     }
 }

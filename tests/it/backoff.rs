@@ -25,6 +25,27 @@ proptest! {
         let delay = backoff(seed).delay(failures);
         prop_assert!((least..=2 * least).contains(&delay), "{delay:?} after {failures}");
         prop_assert_eq!(delay, backoff(seed).delay(failures));
+        let spread = backoff(seed).full_jitter(failures);
+        prop_assert!(spread <= least, "{spread:?} after {failures}");
+    }
+}
+
+#[test]
+fn full_jitter_begins_at_nothing_and_reaches_the_whole_delay() {
+    let waits: Vec<Duration> = (0..1000).map(|seed| backoff(seed).full_jitter(2)).collect();
+    let cap = Duration::from_secs(2);
+    let share = |low: u32, high: u32| {
+        let within = waits
+            .iter()
+            .filter(|wait| (cap * low / 4..cap * high / 4).contains(*wait));
+        within.count()
+    };
+    for quarter in 0..4 {
+        let found = share(quarter, quarter + 1);
+        assert!(
+            (200..300).contains(&found),
+            "{found} of 1000 in quarter {quarter}"
+        );
     }
 }
 

@@ -50,7 +50,8 @@ async fn a_failure_is_tried_again_exactly_when_due() {
         let entry = bench.entry("user_a").await;
         assert_eq!(entry.failures, failures + 1);
         assert!(entry.last_error.is_some());
-        let due = bench.clock.now().plus(BACKOFF.of("user_a").delay(failures));
+        let wait = BACKOFF.of("user_a").full_jitter(failures);
+        let due = bench.clock.now().plus(wait);
         assert_eq!(entry.next_attempt_at, Some(due));
 
         bench.clock.set(Timestamp::from_millis(due.as_millis() - 1));
