@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::figures::Reading;
+use crate::model::outbox::DeliveryState;
 use crate::model::time::Timestamp;
 use crate::outbox::RequestOutcome;
 
@@ -55,8 +56,13 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
         gauge(&mut registry, "oldest_waiting_seconds", help, oldest);
     }
     if let Some(outbox) = &reading.database.outbox {
-        let states = outbox.states.iter();
-        let states = states.map(|count| (vec![("state", count.state.to_string())], count.entries));
+        // Zero where there are none: an alert on a figure that is not there never fires.
+        let states = DeliveryState::ALL.iter().map(|state| {
+            let mut counts = outbox.states.iter();
+            let count = counts.find(|count| count.state == *state);
+            let labels = vec![("state", state.to_string())];
+            (labels, count.map_or(0, |count| count.entries))
+        });
         let help = "Users whose metadata Clerk should hold, by how far that is";
         gauges(&mut registry, "outbox_depth", help, states);
         let help = "For how long the oldest metadata has not reached Clerk; 0: all has";
