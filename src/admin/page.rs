@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::figures::Reading;
+use crate::model::outbox::DeliveryState;
 use crate::model::time::Timestamp;
 use crate::outbox::RequestOutcome;
 
@@ -55,8 +56,12 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
         gauge(&mut registry, "oldest_waiting_seconds", help, oldest);
     }
     if let Some(outbox) = &reading.database.outbox {
-        let states = outbox.states.iter();
-        let states = states.map(|count| (vec![("state", count.state.to_string())], count.entries));
+        // All of them: an alarm on what is not there yet would stay silent.
+        let states = DeliveryState::ALL.into_iter().map(|state| {
+            let known = outbox.states.iter().find(|count| count.state == state);
+            let entries = known.map_or(0, |count| count.entries);
+            (vec![("state", state.to_string())], entries)
+        });
         let help = "Users whose metadata Clerk should hold, by how far that is";
         gauges(&mut registry, "outbox_depth", help, states);
         let help = "For how long the oldest metadata has not reached Clerk; 0: all has";
