@@ -49,13 +49,12 @@
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
 //! Direction: `main > cli > {ingress, worker, scheduler, outbox, admin, ops, sender, config}`; `admin >
-//! ops, outbox`; `ingress >
-//! provider, queue`; `worker > queue, handlers, store`; `handlers > provider`; `scheduler > queue,
-//! store`; `outbox > store, clerk_api`; `ops > store`; everything may use `model`, which uses nothing
-//! of ours. Ingress never sees the store, the store never sees the queue, and nobody but `cli` sees
-//! the settings (`telemetry` sees its own). sqlx is named in `store` and `queue::embedded` only, lapin
-//! in `queue::rabbitmq`, axum in `ingress` and `admin` (and the demo's stand-in), reqwest in `clerk_api`, `sender`
-//! and `http_client`. A test checks all of this.
+//! ops, outbox, store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
+//! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
+//! use `model`, which uses nothing of ours. Ingress never sees the store, the store never sees the
+//! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
+//! and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the
+//! demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
@@ -86,8 +85,8 @@
 //! - **P4 Order does not matter.** The mirror is a function of the *set* of events received.
 //! - **P5 Nothing vanishes.** Every accepted event is queued or in exactly one state of the ledger.
 //! - **P6 A bad event hurts only itself.** It cannot block, slow or fail its neighbours.
-//! - **P7 Paid state reaches both targets.** The local row and Clerk's metadata are two tracked
-//!   steps; if one is missing, that one alone is tried again.
+//! - **P7 Paid state reaches both targets**, given or taken back. The local row and Clerk's metadata
+//!   are two tracked steps; if one is missing, that one alone is tried again.
 //! - **P8 An operator's action is deliberate and recorded.** What changes something is a dry run
 //!   unless told otherwise, needs a reason, and leaves a row in `operator_actions`. (`migrate` does no
 //!   more than `run` does at its start.)

@@ -29,6 +29,9 @@ mod page;
 /// What Prometheus calls the format of [`page`].
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What a process that runs says of itself.
+pub const ALIVE: &str = "alive\n";
+
 /// The private routes. Complete in itself: it answers every path and method.
 pub fn router(figures: Arc<Figures>, token: Option<&SecretString>) -> Router {
     let private = Router::new()
@@ -44,7 +47,7 @@ pub fn router(figures: Arc<Figures>, token: Option<&SecretString>) -> Router {
 }
 
 async fn alive() -> &'static str {
-    "alive\n"
+    ALIVE
 }
 
 async fn not_found() -> Response {

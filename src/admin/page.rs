@@ -56,12 +56,11 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
         gauge(&mut registry, "oldest_waiting_seconds", help, oldest);
     }
     if let Some(outbox) = &reading.database.outbox {
-        // Zero where there are none: an alert on a figure that is not there never fires.
-        let states = DeliveryState::ALL.iter().map(|state| {
-            let mut counts = outbox.states.iter();
-            let count = counts.find(|count| count.state == *state);
-            let labels = vec![("state", state.to_string())];
-            (labels, count.map_or(0, |count| count.entries))
+        // All of them: an alarm on what is not there yet would stay silent.
+        let states = DeliveryState::ALL.into_iter().map(|state| {
+            let known = outbox.states.iter().find(|count| count.state == state);
+            let entries = known.map_or(0, |count| count.entries);
+            (vec![("state", state.to_string())], entries)
         });
         let help = "Users whose metadata Clerk should hold, by how far that is";
         gauges(&mut registry, "outbox_depth", help, states);

@@ -15,8 +15,11 @@ use super::engines::database::Database;
 use super::engines::queue::waiting;
 use super::output::{counted, say, say_json};
 use super::{CommandError, Ended};
+use crate::admin;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigProblems, DatabaseUrl, SourceSettings, check_data_dir};
+use crate::config::{
+    AdminSettings, Config, ConfigProblems, DatabaseUrl, SourceSettings, check_data_dir,
+};
 use crate::error_chain::ErrorChain;
 use crate::model::ledger::Waiting;
 use crate::model::source::{Provider, Source};
@@ -31,7 +34,7 @@ const MAX_ANSWER: u64 = 16 * 1024;
 
 /// Check every setting and dependency and report all findings
 ///
-/// Looks at the settings, the data directory, the listener, the queue, the database, the events and
+/// Looks at the settings, the data directory, both listeners, the queue, the database, the events and
 /// the outbox. Reports everything it finds; ends with 1 if something does not work.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -98,8 +101,8 @@ fn clerk(config: &Config) -> Vec<Finding> {
             return Finding::ok(CHECK, message);
         }
         let message = format!(
-            "{instance}: no key for Clerk's API, so metadata of its users waits in the outbox: set \
-             its secret key"
+            "{instance}: no key for Clerk's API, so metadata of its users waits in the outbox: set {}",
+            Config::clerk_key_is_set_by(Some(instance))
         );
         Finding::warning(CHECK, message)
     });
@@ -117,6 +120,7 @@ async fn examine(config: &Config) -> Vec<Finding> {
         findings.push(data_dir(&config.data_dir));
     }
     findings.push(listener(config.ingress.listen).await);
+    findings.extend(private_listener(&config.admin).await);
     let now = SystemClock.now();
     let waiting = waiting(config).await;
     match &waiting {
@@ -236,10 +240,49 @@ async fn could_listen(check: &'static str, address: SocketAddr) -> Finding {
     }
 }
 
+/// Looks at the address of the private listener. Several roles on one machine have the same default:
+/// that it is taken keeps nobody from starting, unless somebody has asked for it.
+async fn private_listener(settings: &AdminSettings) -> Option<Finding> {
+    const CHECK: &str = "metrics";
+    let address = settings.listen?;
+    let ours = ask(address, "/livez").await;
+    Some(match ours {
+        Ok((status, body)) if status == "200" && body == admin::ALIVE => {
+            Finding::ok(CHECK, format!("hookmirror tells them at {address}"))
+        }
+        Err(_) if TcpListener::bind(address).await.is_ok() => Finding::ok(
+            CHECK,
+            format!("{address} is free; `hookmirror run` will tell them there"),
+        ),
+        _ => {
+            let message = format!(
+                "{address} cannot be listened at: set HOOKMIRROR_ADMIN_LISTEN to another address, or \
+                 to `off`"
+            );
+            if settings.is_at_the_default() {
+                Finding::warning(CHECK, message)
+            } else {
+                Finding::problem(CHECK, message)
+            }
+        }
+    })
+}
+
 /// Asks for `/readyz`; tells whether it is we who answer, and the status.
 async fn ask_readiness(address: SocketAddr) -> io::Result<(bool, String)> {
+    let (status, body) = ask(address, "/readyz").await?;
+    let is_ours = match status.as_str() {
+        "200" => body.contains(r#""status":"ready""#),
+        "503" => body.contains(r#""error":{"code":"#),
+        _ => false,
+    };
+    Ok((is_ours, status))
+}
+
+/// Status and body of an answer; empty where it makes no sense.
+async fn ask(address: SocketAddr, path: &str) -> io::Result<(String, String)> {
     let mut connection = timeout(CONNECT, TcpStream::connect(address)).await??;
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     let mut answer = Vec::new();
     let exchange = async {
         connection.write_all(request.as_bytes()).await?;
@@ -249,13 +292,8 @@ async fn ask_readiness(address: SocketAddr) -> io::Result<(bool, String)> {
     let _ = timeout(ANSWER, exchange).await;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let status = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    let is_ours = match status.as_str() {
-        "200" => body.contains(r#""status":"ready""#),
-        "503" => body.contains(r#""error":{"code":"#),
-        _ => false,
-    };
-    Ok((is_ours, status))
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok((status.to_owned(), body.to_owned()))
 }
 
 fn absent_database(check: &'static str, path: &Path) -> Finding {

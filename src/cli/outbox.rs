@@ -144,7 +144,7 @@ pub(super) async fn outbox(command: OutboxCommand) -> Result<Ended, CommandError
             let done = retry(&*store, what, operator, mode, SystemClock.now()).await?;
             report(
                 &done,
-                ["make due now", "made due now"],
+                [("make", " due now"), ("made", " due now")],
                 named,
                 args.acting.json,
             )
@@ -155,7 +155,8 @@ pub(super) async fn outbox(command: OutboxCommand) -> Result<Ended, CommandError
             let users = distinct(args.user);
             let named = Some(users.len());
             let done = discard(&*store, users, operator, mode, SystemClock.now()).await?;
-            report(&done, ["give up on", "gave up on"], named, args.acting.json)
+            let verb = [("give up on", ""), ("gave up on", "")];
+            report(&done, verb, named, args.acting.json)
         }
     }
 }
@@ -336,10 +337,13 @@ fn describe(record: &OutboxRecord) -> String {
     text.join("\n")
 }
 
+/// What stands before the number of entries, and after it.
+type Verb = (&'static str, &'static str);
+
 /// `named` is how many users the operator named; the verb is what would be done, and what was.
 fn report(
     done: &Done,
-    verb: [&str; 2],
+    verb: [Verb; 2],
     named: Option<usize>,
     json: bool,
 ) -> Result<Ended, CommandError> {
@@ -360,13 +364,14 @@ fn report(
     if let Some(missing) = missing.filter(|missing| *missing > 0) {
         let users = counted(missing, "user", "users");
         complain(&format!(
-            "{users} of those named: no entry that this could be done to"
+            "{users} of those named: no entry that this could be done to; see `hookmirror outbox show \
+             USER`"
         ));
     }
     Ok(ended)
 }
 
-fn tell(done: &Done, [would, did]: [&str; 2]) {
+fn tell(done: &Done, [would, did]: [Verb; 2]) {
     let action = &done.action;
     if action.matched == 0 {
         say("there is nothing to do");
@@ -378,12 +383,15 @@ fn tell(done: &Done, [would, did]: [&str; 2]) {
         }
         let entries = counted(action.matched, "entry", "entries");
         say(&format!(
-            "\nwould {would} {entries}; with --execute --reason TEXT it does"
+            "\nwould {} {entries}{}; with --execute --reason TEXT it does",
+            would.0, would.1
         ));
     } else {
         let entries = counted(action.changed, "entry", "entries");
         say(&format!(
-            "{did} {entries}; recorded as action {} of {}",
+            "{} {entries}{}; recorded as action {} of {}",
+            did.0,
+            did.1,
             action.id,
             shown(action.operator.as_str())
         ));

@@ -50,7 +50,7 @@ pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
 
 use crate::model::entitlement::Policy;
-use crate::model::source::SourceName;
+use crate::model::source::{Provider, SourceName};
 use reader::Reader;
 use setting::Number;
 
@@ -163,6 +163,16 @@ impl Config {
             let is_theirs = !several || source.is_none_or(|source| source == *name);
             is_theirs && clerk.secret_key.is_some()
         })
+    }
+
+    /// What to set so that there is a key to the Clerk instance of users who came from this source.
+    pub fn clerk_key_is_set_by(source: Option<&SourceName>) -> &'static str {
+        match source {
+            Some(source) if *source != Provider::Clerk.into() => {
+                "`secret_key` of its `[[source]]` in the settings file"
+            }
+            _ => clerk::SECRET_KEY.name,
+        }
     }
 
     /// Reads the settings of this process.

@@ -267,8 +267,8 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Fin
         .max();
     if let Some(since) = key_refused(store, &pending).await {
         let message = format!(
-            "Clerk does not accept CLERK_SECRET_KEY, at {since} at the latest; metadata of {} waits, for \
-             up to {} s: set the right key and restart",
+            "Clerk does not accept CLERK_SECRET_KEY, or `secret_key` of a `[[source]]`, at {since} at the \
+             latest; metadata of {} waits, for up to {} s: set the right key and restart",
             users(waits),
             longest.unwrap_or_default()
         );
@@ -301,6 +301,14 @@ pub async fn outbox(store: &dyn Store, has_key: bool, now: Timestamp) -> Vec<Fin
                 "metadata of {} has not reached Clerk and is tried again, the oldest for {age} s: {error}; \
                  see `hookmirror outbox show {user}`",
                 users(failing.len())
+            ),
+        )),
+        (Some(age), None) if age > LONG => findings.push(Finding::warning(
+            CHECK,
+            format!(
+                "metadata of {} has not been sent for up to {age} s: is `hookmirror run` or `dispatch` \
+                 up, and is there a key for each Clerk instance?",
+                users(waits)
             ),
         )),
         (Some(age), None) => findings.push(Finding::ok(

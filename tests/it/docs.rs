@@ -9,6 +9,7 @@ use hookmirror::model::changes::{Changes, IgnoreReason};
 use hookmirror::model::source::Provider;
 
 use crate::fixtures;
+use crate::support::database::{self, Database};
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -143,4 +144,28 @@ fn every_direct_dependency_has_its_reason() {
             "README.md, \"Dependencies\", does not say what `{name}` is for"
         );
     }
+}
+
+/// Whoever copies a query gets an answer, whatever the engine.
+async fn the_queries_can_be_asked(database: &Database) {
+    const README: &str = include_str!("../../README.md");
+    let mut asked = 0;
+    for block in README.split("```sql\n").skip(1) {
+        let (queries, _) = block.split_once("```").unwrap();
+        for query in queries.split_terminator(";\n") {
+            database.execute(query).await;
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 3);
+}
+
+#[tokio::test]
+async fn the_queries_can_be_asked_of_sqlite() {
+    the_queries_can_be_asked(&database::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn the_queries_can_be_asked_of_postgres() {
+    the_queries_can_be_asked(&database::postgres().await).await;
 }

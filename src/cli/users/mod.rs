@@ -7,6 +7,7 @@ use console::style;
 use super::engines::database::existing_store;
 use super::output::{or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
+use crate::config::Config;
 use crate::model::ledger::UserReport;
 use crate::model::outbox::{DeliveryState, OutboxEntry};
 use crate::model::user::UserId;
@@ -44,13 +45,15 @@ pub(super) async fn users(command: UsersCommand) -> Result<Ended, CommandError> 
     if args.json {
         say_json(&report)?;
     } else {
-        say(&describe(&report, config.has_clerk_key(instance)));
+        let missing =
+            (!config.has_clerk_key(instance)).then(|| Config::clerk_key_is_set_by(instance));
+        say(&describe(&report, missing));
     }
     Ok(Ended::Done)
 }
 
 /// The report for people.
-fn describe(report: &UserReport, has_key: bool) -> String {
+fn describe(report: &UserReport, missing_key: Option<&str>) -> String {
     let mut text = vec![style(&report.id).bold().to_string()];
     match (&report.user, report.deleted_at) {
         (_, Some(deleted_at)) => text.push(format!(
@@ -97,36 +100,40 @@ fn describe(report: &UserReport, has_key: bool) -> String {
     text.extend(payments::describe(report));
     if let Some(outbox) = &report.outbox {
         text.push(format!("\n{}", style("Clerk").bold()));
-        text.push(delivery(outbox, has_key));
+        text.push(delivery(outbox, missing_key));
     }
     text.join("\n")
 }
 
-/// What Clerk should hold, and what it holds.
-fn delivery(outbox: &OutboxEntry, has_key: bool) -> String {
+/// What Clerk should hold, and what it holds. `missing_key` is the setting without which nothing is sent.
+fn delivery(outbox: &OutboxEntry, missing_key: Option<&str>) -> String {
     let desired = &outbox.desired;
-    let text = match outbox.state {
-        DeliveryState::Delivered => format!("holds {desired}, confirmed at {}", outbox.updated_at),
-        DeliveryState::UserGone => {
+    let text = match (outbox.state, missing_key) {
+        (DeliveryState::Delivered, _) => {
+            format!("holds {desired}, confirmed at {}", outbox.updated_at)
+        }
+        (DeliveryState::UserGone, _) => {
             "the user does not exist at Clerk: nothing to deliver".to_owned()
         }
-        DeliveryState::Parked => format!(
+        (DeliveryState::Parked, _) => format!(
             "refuses {desired}: {}",
             outbox
                 .last_error
                 .as_deref()
                 .unwrap_or("no reason was given")
         ),
-        DeliveryState::Discarded => format!(
+        (DeliveryState::Discarded, _) => format!(
             "{desired} is not sent: someone gave up on it; `hookmirror outbox retry {}` sends it",
             outbox.user_id
         ),
-        DeliveryState::Pending if !has_key => {
-            format!("{desired} waits: set CLERK_SECRET_KEY and it will be sent")
+        (DeliveryState::Pending, Some(setting)) => {
+            format!("{desired} waits: set {setting}, restart, and it will be sent")
         }
-        DeliveryState::Pending => {
+        (DeliveryState::Pending, None) => {
             let next = or_dash(outbox.next_attempt_at);
             let failed = match &outbox.last_error {
+                // A refused key counts as no failure of this entry's.
+                Some(error) if outbox.failures == 0 => format!(" (last answer: {error})"),
                 Some(error) => format!(" ({} failed attempts, the last: {error})", outbox.failures),
                 None => String::new(),
             };

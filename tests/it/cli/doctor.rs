@@ -27,11 +27,12 @@ fn levels(findings: &[(String, String, String)]) -> Vec<(&str, &str)> {
 
 #[test]
 fn where_nothing_is_configured_it_says_what_to_set_and_touches_nothing() {
-    // The default address may be taken on this machine.
+    // The default addresses may be taken on this machine.
     let home = Home::unconfigured();
     let home = {
         let address = home.address.to_string();
         home.with("HOOKMIRROR_LISTEN", &address)
+            .with("HOOKMIRROR_ADMIN_LISTEN", &free_address().to_string())
     };
     let (code, findings) = findings(&home);
     assert_eq!(code, Some(0));
@@ -44,6 +45,7 @@ fn where_nothing_is_configured_it_says_what_to_set_and_touches_nothing() {
             ("clerk", "warning"),
             ("data", "ok"),
             ("listener", "ok"),
+            ("metrics", "ok"),
             ("queue", "ok"),
             ("database", "ok"),
         ]
@@ -148,4 +150,48 @@ fn metadata_that_clerk_does_not_take_is_not_called_well() {
     for word in ["1 user ", "did not answer", "outbox show user_"] {
         assert!(message.contains(word), "no {word:?} in {message:?}");
     }
+}
+
+#[test]
+fn it_tells_whose_the_private_address_is() {
+    let address = free_address();
+    let home = Home::new().with("HOOKMIRROR_ADMIN_LISTEN", &address.to_string());
+    let metrics = || {
+        let (code, found) = findings(&home);
+        let finding = found.into_iter().find(|finding| finding.0 == "metrics");
+        (code, finding.unwrap())
+    };
+    let service = home.serve();
+    let (code, (_, level, message)) = metrics();
+    assert_eq!((code, level.as_str()), (Some(0), "ok"), "{message}");
+    assert!(message.contains("hookmirror tells them"), "{message}");
+
+    drop(service);
+    let _somebody_else = TcpListener::bind(address).unwrap();
+    let (code, (_, level, message)) = metrics();
+    assert_eq!((code, level.as_str()), (Some(1), "problem"), "{message}");
+    assert!(message.contains("HOOKMIRROR_ADMIN_LISTEN"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_sends_is_not_called_on_its_way_for_ever() {
+    let home = Home::new();
+    {
+        let _service = home.serve();
+        home.output(["send", &fixture(PAID)]);
+        wait_until("it is to be sent", || {
+            home.json(["outbox", "list", "--json"])["states"][0]["entries"] == 1
+        });
+    }
+    let home = home.with("CLERK_SECRET_KEY", CLERK_KEY);
+    home.change("UPDATE outbox SET desired_at = '2026-01-01T00:00:00.000Z'")
+        .await;
+    let (code, found) = findings(&home);
+    let (check, level, message) = found.last().unwrap();
+    assert_eq!(code, Some(0));
+    assert_eq!((check.as_str(), level.as_str()), ("outbox", "warning"));
+    assert!(
+        message.contains("`hookmirror run` or `dispatch`"),
+        "{message}"
+    );
 }

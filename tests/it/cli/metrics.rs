@@ -50,6 +50,7 @@ async fn what_happens_shows_on_the_page() {
     for line in [
         "hookmirror_oldest_waiting_seconds 0",
         "hookmirror_scrape_errors 0",
+        "hookmirror_outbox_depth{state=\"parked\"} 0",
         "hookmirror_queue_depth{queue=\"dead\"} 0",
         "hookmirror_clerk_key_refused 0",
         "hookmirror_clerk_requests_total{outcome=\"delivered\"} 0",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookmirror::model::user::UserId;
 
-use super::process::{CREATED, Home, PAID, fixture, wait_until};
+use super::process::{CLERK_KEY, CREATED, Home, PAID, fixture, wait_until};
 use crate::support::clerk::FakeClerk;
 use crate::support::clerk::server::ClerkServer;
 
@@ -182,4 +182,33 @@ async fn metadata_goes_to_the_instance_of_its_user() {
     .unwrap();
     assert_eq!(other.metadata(&ada)["stripe"]["paid"], true);
     assert_eq!(first.metadata(&ada), serde_json::json!({}));
+}
+
+/// Another instance's key is of no use to this user.
+#[test]
+fn the_key_that_is_missing_is_the_one_of_the_users_instance() {
+    let home = Home::new();
+    let file = "[[source]]\nname = 'clerk-eu'\nprovider = 'clerk'\n\
+                secrets = 'whsec_TUFSS0VSTUFSS0VSYW5vdGhlcg=='\n";
+    let file = home.write("hookmirror.toml", file).display().to_string();
+    let home = home
+        .with("HOOKMIRROR_CONFIG", &file)
+        .with("CLERK_SECRET_KEY", CLERK_KEY);
+    let _service = home.serve();
+    home.output(["send", &fixture(CREATED), "--source", "clerk-eu"]);
+    wait_until("the user is mirrored", || {
+        home.json(["users", "show", ADA, "--json"])["user"]["source"] == "clerk-eu"
+    });
+    home.output(["send", &fixture(PAID)]);
+    wait_until("it is to be sent", || {
+        home.json(["users", "show", ADA, "--json"])["outbox"]["state"] == "pending"
+    });
+    for command in [["users", "show", ADA].as_slice(), &["doctor"]] {
+        let shown = home.output(command.iter().copied());
+        assert!(
+            shown.contains("set `secret_key` of its `[[source]]`"),
+            "{shown}"
+        );
+        assert!(!shown.contains("set CLERK_SECRET_KEY"), "{shown}");
+    }
 }
