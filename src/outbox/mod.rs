@@ -30,7 +30,7 @@ use crate::clerk_api::{ClerkApi, ClerkApiError, Disposition};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::model::outbox::{DeliveryOutcome, OutboxLease, Recipients};
-use crate::model::source::SourceName;
+use crate::model::source::{Provider, SourceName};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -117,6 +117,16 @@ impl Dispatcher {
     /// For the log, where there are several.
     fn instance(&self) -> Option<&str> {
         self.recipients.instance().map(SourceName::as_str)
+    }
+
+    /// For the log: where the key is set.
+    fn key(&self) -> String {
+        match self.recipients.instance() {
+            Some(name) if *name != Provider::Clerk.into() => {
+                format!("the `secret_key` of [[source]] {name}")
+            }
+            _ => "CLERK_SECRET_KEY".to_owned(),
+        }
     }
 
     /// Delivers until `stop`; then it finishes the calls under way and begins no other. `bell` tells
@@ -251,7 +261,8 @@ impl Dispatcher {
                 tracing::info!(
                     instance = self.instance(),
                     refused_since = %since,
-                    "Clerk accepts CLERK_SECRET_KEY again: delivery goes on"
+                    "Clerk accepts {} again: delivery goes on",
+                    self.key()
                 );
             }
             return now;
@@ -265,8 +276,9 @@ impl Dispatcher {
                 tracing::error!(
                     instance = self.instance(),
                     error = %ErrorChain(error),
-                    "Clerk does not accept CLERK_SECRET_KEY: nothing is lost, metadata waits in the \
-                     outbox and is sent as soon as a key is accepted"
+                    "Clerk does not accept {}: nothing is lost, metadata waits in the outbox and is \
+                     sent as soon as a key is accepted",
+                    self.key()
                 );
             }
             return again_at;
