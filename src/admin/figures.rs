@@ -16,9 +16,12 @@ use crate::ops::outbox::{Summary, summary};
 use crate::outbox::DeliveryStats;
 use crate::store::{Store, StoreError};
 
-/// For how long what the database said is told again. Scrapers ask every few seconds, and there may be
-/// several.
+/// For how long what the database said is told again, at least. Scrapers ask every few seconds, and
+/// there may be several.
 const FRESH: Duration = Duration::from_secs(5);
+/// How many times as long as the answer took it is told again. Counting a long ledger is work, and goes
+/// on in the database when nobody waits for it any more.
+const REST: u32 = 10;
 /// How long the database may take for one answer. Scrapers give up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -52,7 +55,8 @@ impl fmt::Debug for Sources {
 #[derive(Debug)]
 pub struct Figures {
     sources: Sources,
-    /// Held while the database is read, so that of many who ask at once one reads.
+    /// What the database said, and until when that is told. Held while the database is read, so that of
+    /// many who ask at once one reads.
     cache: Mutex<Option<(Instant, FromDatabase)>>,
 }
 
@@ -108,11 +112,12 @@ impl Figures {
 
     async fn database(&self, store: &dyn Store) -> FromDatabase {
         let mut cache = self.cache.lock().await;
-        if let Some((at, known)) = &*cache
-            && at.elapsed() < FRESH
+        if let Some((until, known)) = &*cache
+            && Instant::now() < *until
         {
             return known.clone();
         }
+        let begun = Instant::now();
         let (events, outbox) = tokio::join!(
             in_time("count events", store.count_events(&[])),
             in_time("add up the outbox", summary(store))
@@ -123,7 +128,8 @@ impl Figures {
             outbox,
             errors,
         };
-        *cache = Some((Instant::now(), read.clone()));
+        let fresh = FRESH.max(begun.elapsed() * REST);
+        *cache = Some((Instant::now() + fresh, read.clone()));
         read
     }
 }

@@ -4,9 +4,10 @@
 //! token, where there is one; [`Figures`] reads what is to be told.
 //!
 //! Guaranteed: an answer in bounded time, whatever the database does; what cannot be read is left out,
-//! and counted. However often somebody asks, the database is read once in a few seconds. NOT
-//! guaranteed: that the figures of one page are of the same moment, or that figures are there for what
-//! this process has no part in: one without the database cannot tell what is in it.
+//! and counted. However often somebody asks, the database is read once in a few seconds, and less often
+//! if it is slow to answer. NOT guaranteed: that the figures of one page are of the same moment, or that
+//! figures are there for what this process has no part in: one without the database cannot tell what is
+//! in it.
 //!
 //! Who may connect is decided by where it listens: on this machine only, unless there is a token
 //! (checked with the settings). TLS ends in front of it, as with the public one.

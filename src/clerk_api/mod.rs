@@ -75,7 +75,7 @@ pub enum ClerkApiError {
 impl ClerkApiError {
     /// What to do next. 409 is `resource_locked`, a passing conflict, unless Clerk says otherwise
     /// (`user_managed_by_scim` stays as it is until someone changes it at Clerk); 422 and other refusals
-    /// of the content are for a person.
+    /// of the content are for a person. 404 denies the user only in Clerk's own words.
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::NoAnswer(_) => Disposition::Retry,
@@ -87,6 +87,8 @@ impl ClerkApiError {
             } => match status {
                 429 => Disposition::Throttled(*retry_after),
                 401 | 403 => Disposition::KeyRefused,
+                // A wrong CLERK_API_URL, or a proxy: without a code it says nothing about the user.
+                404 if code == NO_CODE => Disposition::Retry,
                 404 => Disposition::UserGone,
                 409 if !matches!(code.as_str(), RESOURCE_LOCKED | NO_CODE) => Disposition::Park,
                 // A redirect is a wrong CLERK_API_URL: no fault of the content.

@@ -1,6 +1,7 @@
 //! What people and settings change about payments, outside any event.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::facts::{Selection, Stored};
 use super::fold::users::UserFold;
@@ -14,6 +15,9 @@ use crate::model::payment::{
 };
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
+
+/// What times are told apart by.
+const TICK: Duration = Duration::from_millis(1);
 
 /// A session or a subscription by its id, and whose it is.
 async fn find(tables: &mut dyn Tables, id: &str) -> Result<Option<Stored>, ApplyError> {
@@ -87,15 +91,17 @@ async fn give(
     let Some(Stored { mut fact, .. }) = find(tables, id).await? else {
         return Ok(not_done(Attribution::Unknown));
     };
-    let given = Some(NamedUser {
-        at: now,
+    let given = match &mut fact {
+        Fact::CheckoutSession(session) => &mut session.attributed_user,
+        Fact::Subscription(subscription) => &mut subscription.attributed_user,
+        _ => return Ok(not_done(Attribution::Unknown)),
+    };
+    // The last word holds, so it is the later one, whatever the clock of this machine says.
+    let after = given.as_ref().map(|given| given.at.plus(TICK));
+    *given = Some(NamedUser {
+        at: after.map_or(now, |after| after.max(now)),
         id: user.clone(),
     });
-    match &mut fact {
-        Fact::CheckoutSession(session) => session.attributed_user = given,
-        Fact::Subscription(subscription) => subscription.attributed_user = given,
-        _ => return Ok(not_done(Attribution::Unknown)),
-    }
     let fold = hold(tables, &[&fact], std::iter::empty()).await?;
     let owner = find(tables, id).await?.and_then(|stored| stored.owner);
     if owner.as_ref() != from {

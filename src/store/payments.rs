@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::fold::payments::PaymentFold;
 use super::problem::ApplyError;
 use super::related::{keys, of_users, related};
-use super::tables::{Entitlements, Tables};
+use super::tables::{Entitlements, Held, Tables};
 use crate::model::entitlement::{self, Policy};
 use crate::model::payment::{Fact, by_user};
 use crate::model::time::Timestamp;
@@ -23,14 +23,19 @@ pub(super) async fn hold<'a>(
 ) -> Result<PaymentFold, ApplyError> {
     let known = related(tables, incoming.iter().copied()).await?;
     let fold = PaymentFold::new(&known, incoming.iter().copied());
-    let mut held = keys_of(&fold);
-    held.extend(deleted.map(key_of));
-    if held.is_empty() || !tables.hold(&held).await? || incoming.is_empty() {
+    let mut keys = keys_of(&fold);
+    keys.extend(deleted.map(key_of));
+    if keys.is_empty() {
+        return Ok(fold);
+    }
+    let held = tables.hold(&keys).await?;
+    if held == Held::Alone || incoming.is_empty() {
         return Ok(fold);
     }
     let known = related(tables, incoming.iter().copied()).await?;
     let fold = PaymentFold::new(&known, incoming.iter().copied());
-    if held.is_superset(&keys_of(&fold)) {
+    // With everyone kept away it may have grown: under load, giving way would never end.
+    if held == Held::All || keys.is_superset(&keys_of(&fold)) {
         Ok(fold)
     } else {
         Err(ApplyError::Outgrown)

@@ -19,6 +19,17 @@ use crate::model::user::UserId;
 /// Entitlements by user; `None` for a user who has no facts any more.
 pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
 
+/// Whom keys are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// There is no other writer, and there was none since the transaction began.
+    Alone,
+    /// Whoever wants one of the same keys, and may have had it since the transaction began.
+    These,
+    /// Everyone, whatever they want; they may have written since the transaction began.
+    All,
+}
+
 /// The rows that a batch touches, read and written in the one transaction that this belongs to.
 #[async_trait]
 pub(super) trait Tables: Send {
@@ -38,9 +49,8 @@ pub(super) trait Tables: Send {
     /// Reads stored facts.
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
 
-    /// Until the transaction ends, nobody else holds any of these keys. Answers whether somebody may
-    /// have held one of them since the transaction began.
-    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<bool, ApplyError>;
+    /// Until the transaction ends, nobody else holds any of these keys.
+    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<Held, ApplyError>;
 
     /// What the mirror knows of these users.
     async fn known_users(

@@ -5,6 +5,7 @@
     reason = "a test that cannot be set up has failed; clippy.toml allows it inside of tests only"
 )]
 
+mod admin;
 mod architecture;
 mod backoff;
 mod clerk_api;

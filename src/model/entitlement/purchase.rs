@@ -367,7 +367,8 @@ fn is_refunded(facts: &Facts, intent: &str, due: &Due<'_>) -> bool {
                 && charge.updated_at <= refund.updated_at
                 && refund.charge.as_ref().is_none_or(|of| *of == charge.id)
         });
-        charge.amount_refunded - sum(failed_since.map(|refund| refund.amount))
+        let failed = sum(failed_since.map(|refund| refund.amount));
+        charge.amount_refunded.saturating_sub(failed)
     }));
 
     let taken = sum(charges().map(|charge| charge.amount));

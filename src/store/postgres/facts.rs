@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::super::facts::{Cell, Columns, Selection, Stored, cells, read, table};
+use super::super::facts::{Cell, Columns, Selection, Stored, cells, columns, read, table};
 use super::super::problem::ApplyError;
 use super::StoreError;
 use super::rows::{Reader, stored};
@@ -22,7 +22,11 @@ pub(super) async fn select(
         .enumerate()
         .map(|(index, (column, _))| format!("{column} = ANY(${})", index + 1))
         .collect();
-    let sql = format!("SELECT * FROM {table} WHERE {}", conditions.join(" OR "));
+    let sql = format!(
+        "SELECT {columns} FROM {table} WHERE {}",
+        conditions.join(" OR "),
+        columns = columns(selection.kind),
+    );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for (_, values) in &selection.any_of {
         query = query.bind(values);

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
+use super::super::tables::Held;
+
 /// The server's table of locks is shared and small (64 for each connection by default): who needs
 /// more keys than this keeps everyone away.
 const MOST_KEYS: usize = 64;
@@ -18,10 +20,10 @@ const MOST_KEYS: usize = 64;
 pub(super) async fn lock(
     connection: &mut PgConnection,
     keys: &BTreeSet<String>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Held, sqlx::Error> {
     let numbers: BTreeSet<i64> = keys.iter().map(|key| number(key)).collect();
     if numbers.is_empty() {
-        return Ok(());
+        return Ok(Held::These);
     }
     let all = number("");
     if numbers.len() > MOST_KEYS {
@@ -29,7 +31,7 @@ pub(super) async fn lock(
             .bind(all)
             .execute(connection)
             .await?;
-        return Ok(());
+        return Ok(Held::All);
     }
     sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
         .bind(all)
@@ -40,7 +42,7 @@ pub(super) async fn lock(
         .bind(numbers.into_iter().collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(Held::These)
 }
 
 /// The same in every version of this program, as two may run at once. Two keys with one number only

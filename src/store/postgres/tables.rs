@@ -10,7 +10,7 @@ use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
-use super::super::tables::{Entitlements, Tables};
+use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
@@ -86,9 +86,8 @@ impl Tables for PostgresTables<'_> {
         facts::select(self.0, selection).await
     }
 
-    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<bool, ApplyError> {
-        lock(self.0, keys).await?;
-        Ok(true)
+    async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<Held, ApplyError> {
+        Ok(lock(self.0, keys).await?)
     }
 
     async fn known_users(

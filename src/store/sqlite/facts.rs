@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::super::facts::{Cell, Columns, Selection, Stored, cells, read, table};
+use super::super::facts::{Cell, Columns, Selection, Stored, cells, columns, read, table};
 use super::super::problem::ApplyError;
 use super::StoreError;
 use super::rows::{Reader, json_list};
@@ -18,8 +18,11 @@ pub(super) async fn select(
     selection: &Selection,
 ) -> Result<Vec<Stored>, ApplyError> {
     let table = table(selection.kind);
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM ");
-    query.push(table);
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+    query
+        .push(columns(selection.kind))
+        .push(" FROM ")
+        .push(table);
     let mut before = " WHERE ";
     for (column, values) in &selection.any_of {
         query

@@ -11,7 +11,7 @@ use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
-use super::super::tables::{Entitlements, Tables};
+use super::super::tables::{Entitlements, Held, Tables};
 use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -73,8 +73,8 @@ impl Tables for SqliteTables<'_> {
         facts::select(self.0, selection).await
     }
 
-    async fn hold(&mut self, _keys: &BTreeSet<String>) -> Result<bool, ApplyError> {
-        Ok(false)
+    async fn hold(&mut self, _keys: &BTreeSet<String>) -> Result<Held, ApplyError> {
+        Ok(Held::Alone)
     }
 
     async fn known_users(

@@ -12,7 +12,8 @@ fn every_failure_has_its_disposition() {
         (401, Disposition::KeyRefused),
         (402, Disposition::Park),
         (403, Disposition::KeyRefused),
-        (404, Disposition::UserGone),
+        // What stands in front of Clerk, or a wrong address of it, knows no user.
+        (404, Disposition::Retry),
         (408, Disposition::Retry),
         (409, Disposition::Retry),
         (422, Disposition::Park),
@@ -31,16 +32,17 @@ fn every_failure_has_its_disposition() {
         };
         assert_eq!(error.disposition(), expected, "status {status}");
     }
-    for (code, expected) in [
-        ("resource_locked", Disposition::Retry),
-        ("user_managed_by_scim", Disposition::Park),
+    for (status, code, expected) in [
+        (404, "resource_not_found", Disposition::UserGone),
+        (409, "resource_locked", Disposition::Retry),
+        (409, "user_managed_by_scim", Disposition::Park),
     ] {
         let error = ClerkApiError::Answered {
-            status: 409,
+            status,
             code: code.to_owned(),
             retry_after: None,
         };
-        assert_eq!(error.disposition(), expected, "409 {code}");
+        assert_eq!(error.disposition(), expected, "{status} {code}");
     }
     assert_eq!(
         ClerkApiError::NoAnswer("cut".into()).disposition(),

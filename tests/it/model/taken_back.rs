@@ -218,3 +218,19 @@ proptest! {
         prop_assert_eq!(all(one), all(other));
     }
 }
+
+/// Amounts are anybody's numbers.
+#[test]
+fn amounts_out_of_all_proportion_are_no_panic() {
+    for refunded in [i64::MIN, i64::MAX] {
+        for failed in [i64::MIN, i64::MAX] {
+            let facts = [
+                bought(),
+                charge(100, refunded, 5),
+                refund("re_1", failed, RefundStatus::Failed, 5, 6),
+            ];
+            let verdict = decide(&Facts::from_iter(facts), Policy::default());
+            assert!(verdict.is_some());
+        }
+    }
+}

@@ -136,6 +136,10 @@ pub(super) async fn what_is_given_by_hand_takes_its_customer_along_and_is_record
     assert_eq!(told, ["user_a", "user_c"]);
     let loser = &done.verdicts[0];
     assert!(loser.before.is_some() && loser.after.is_none(), "{loser:?}");
+    // The last word holds, even if the clock has not gone on, or the machine's is behind.
+    let done = give(store, "cs_1", (Some("user_c"), "user_a"), for_real()).await;
+    assert_eq!(done.moves.len(), 2, "{done:?}");
+    assert!(report(store, "user_a").await.entitlement.unwrap().paid);
 }
 
 pub(super) async fn a_dry_run_leaves_nothing_but_its_record(store: &dyn Store) {

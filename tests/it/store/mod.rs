@@ -24,6 +24,7 @@ mod postgres;
 mod reassessment;
 mod retries;
 mod sqlite;
+mod upgrade;
 mod users;
 
 macro_rules! suite {

@@ -1,11 +1,15 @@
 //! From no schema to the one that this version knows.
 
+use hookmirror::model::payment::Fact;
 use hookmirror::store::postgres::PostgresStore;
 use hookmirror::store::{Store, StoreError};
 
 use super::{assert_schema, execute, texts};
-use crate::store::{apply, everything};
-use crate::support::given::{mirror, user};
+use crate::store::{apply, everything, report};
+use crate::support::given::{
+    by_customer, charge, customer, dispute, invoice, mirror, refund, session_of, subscription,
+    tell, user,
+};
 use crate::support::postgres::TestDatabase;
 
 const ALL: [&str; 8] = [
@@ -115,4 +119,46 @@ async fn another_schema_on_the_search_path_is_not_ours() {
     apply(&store, 0, &[mirror("msg_1", user("user_a", 1, "Ann"))]).await;
     assert_eq!(everything(&store).await.len(), 1);
     assert!(everything(&database.store()).await.is_empty());
+}
+
+/// Rows of every kind are read before and after, by statements that the server knows by then.
+#[tokio::test]
+async fn a_newer_version_may_add_columns_while_this_one_runs() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store();
+    let facts = || {
+        let bought = by_customer("cus_1", session_of("cs_1", "user_a"));
+        [
+            Fact::CheckoutSession(bought),
+            Fact::Subscription(subscription("sub_1")),
+            Fact::Invoice(invoice("in_1")),
+            Fact::Charge(charge("ch_1", "pi_1")),
+            Fact::Refund(refund("re_1", "pi_1")),
+            Fact::Dispute(dispute("dp_1", "pi_1")),
+            Fact::Customer(customer("cus_1", "user_a", 0)),
+        ]
+    };
+    let tell = |(n, fact)| tell(&format!("evt_{n}"), fact);
+    let before: Vec<_> = (0..).zip(facts()).map(tell).collect();
+    apply(&store, 0, &before).await;
+    apply(
+        &store,
+        0,
+        &(10..).zip(facts()).map(tell).collect::<Vec<_>>(),
+    )
+    .await;
+
+    let mut newer = database.stranger().await;
+    let sql = "SELECT DISTINCT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    for table in texts(&mut newer, sql).await {
+        let sql = format!("ALTER TABLE {table} ADD COLUMN later text");
+        execute(&mut newer, &sql).await;
+    }
+    apply(
+        &store,
+        1,
+        &(20..).zip(facts()).map(tell).collect::<Vec<_>>(),
+    )
+    .await;
+    assert!(report(&store, "user_a").await.entitlement.is_some());
 }

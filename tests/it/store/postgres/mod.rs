@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 mod concurrency;
+mod crowd;
 mod infrastructure;
 mod locks;
 mod meeting_facts;
