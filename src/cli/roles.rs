@@ -295,13 +295,13 @@ fn affordable_connections(wanted: usize) -> usize {
         .clamp(1, wanted)
 }
 
-/// One dispatcher for each Clerk instance that can be written to. The first takes users who are not
-/// mirrored yet.
+/// One dispatcher for each Clerk instance that can be written to. The first instance takes users who
+/// are not mirrored yet; without a key to it they wait, as another one would take them for gone.
 fn dispatches(config: &Config) -> anyhow::Result<Vec<Dispatch>> {
     let instances = config.clerk_instances();
     let is_only_one = instances.len() == 1;
     let mut dispatches = Vec::new();
-    for (instance, clerk) in instances {
+    for (place, (instance, clerk)) in instances.into_iter().enumerate() {
         let Some(key) = &clerk.secret_key else {
             continue;
         };
@@ -313,7 +313,7 @@ fn dispatches(config: &Config) -> anyhow::Result<Vec<Dispatch>> {
             } else {
                 Recipients::Of {
                     instance: instance.clone(),
-                    strangers: dispatches.is_empty(),
+                    strangers: place == 0,
                 }
             },
             clerk: Arc::new(api),

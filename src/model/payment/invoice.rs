@@ -79,7 +79,9 @@ impl Invoice {
     pub fn is_for_a_period(&self) -> bool {
         matches!(
             self.billing_reason.as_deref(),
-            None | Some("subscription_create" | "subscription_cycle" | "subscription")
+            None | Some(
+                "subscription_create" | "subscription_cycle" | "subscription" | "quote_accept"
+            )
         )
     }
 }

@@ -16,10 +16,11 @@ use crate::model::payment::{Attributed, CustomerLink, Facts, Ownership, WaitingP
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
-/// Those with events that wait.
+/// Those with events that wait. Grouping by `+subject` keeps SQLite from walking all subjects in order
+/// instead of the few events that wait.
 const WAITING: &str = "WITH waiting AS ( \
          SELECT subject, COUNT(*) AS events, MIN(received_at) AS oldest FROM events \
-         WHERE state = 'waiting' AND subject IS NOT NULL GROUP BY subject) \
+         WHERE state = 'waiting' AND subject IS NOT NULL GROUP BY +subject) \
      SELECT COALESCE(s.id, p.id, w.subject) AS id, COALESCE(s.status, p.status) AS status, \
          s.payment, COALESCE(s.customer, p.customer) AS customer, s.amount_total, s.currency, \
          COALESCE(s.created_at, p.created_at) AS created_at, w.events, w.oldest \

@@ -84,6 +84,7 @@ fn a_change_within_a_period_is_no_period() {
     for (reason, expected) in [
         (Some("subscription_create"), true),
         (Some("subscription_cycle"), true),
+        (Some("quote_accept"), true),
         (Some("subscription"), true),
         (None, true),
         (Some("subscription_update"), false),
