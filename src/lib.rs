@@ -63,7 +63,8 @@
 //! | act on another event type | a payload in `fixtures/` · what is read of it in `provider/<p>/` (Stripe: `object/`) · a function in `handlers/<p>/` · its line in the `match` of `handlers/<p>/mod.rs` |
 //! | add a provider | a variant of [`model::source::Provider`]: the compiler lists the rest |
 //! | change what makes a member paid | [`model::entitlement::decide`] |
-//! | change which state of a user or a checkout wins | [`model::user::Revision`], [`model::payment`] |
+//! | change which state of a user or a payment wins | [`model::user::Revision`], [`model::payment`] |
+//! | change whose a payment is | [`model::payment::owners`]; what hangs together so far: `store/related.rs` |
 //! | change an HTTP answer | the one table in `ingress/error.rs` |
 //! | change what becomes of a failing event | `worker/verdict.rs`; when it is tried again: [`model::retry`] |
 //! | change what becomes of an error of Clerk's | [`clerk_api`], `outbox/outcome.rs` |

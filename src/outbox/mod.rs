@@ -4,9 +4,9 @@
 //! the [`ClerkApi`] to merge it, and settles the lease with how that went; its gate says whether
 //! anything may be sent now, and how much.
 //!
-//! Guaranteed: what is desired is sent until Clerk confirms it, denies a user whom the mirror does not
-//! show either, or refuses the content; the newest desired state wins; what Clerk confirmed last is not
-//! sent again. Clerk's limits are kept, and a pause that it asks for holds for everyone. While Clerk
+//! Guaranteed: what is desired is sent until Clerk confirms it, denies a user who was not mirrored
+//! during the call, or refuses the content; the newest desired state wins; what Clerk confirmed last is
+//! not sent again. Clerk's limits are kept, and a pause that it asks for holds for everyone. While Clerk
 //! does not accept the key, one entry at a time is tried, nothing is lost or blamed, and with the first
 //! confirmed write everything goes on. NOT guaranteed: that it is sent only once. A crash between the
 //! PATCH and its record sends it again, which is harmless, as the merge of the same state changes

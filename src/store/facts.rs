@@ -107,16 +107,10 @@ pub(super) const fn columns(kind: FactKind) -> &'static str {
 /// A row, column by column; the columns of one kind are always the same, in the same order. The
 /// first is `id`.
 pub(super) fn cells(stored: &Stored) -> Vec<(&'static str, Cell)> {
-    let owner = ("user_id", text(stored.owner.as_ref().map(UserId::as_str)));
     match &stored.fact {
         Fact::CheckoutSession(fact) => {
-            let mut cells = vec![("id", known(&fact.id)), owner];
-            cells.extend(user("named_user_id", "named_at", fact.named_user.as_ref()));
-            cells.extend(user(
-                "attributed_user_id",
-                "attributed_at",
-                fact.attributed_user.as_ref(),
-            ));
+            let (named, given) = (&fact.named_user, &fact.attributed_user);
+            let mut cells = owned(&fact.id, stored.owner.as_ref(), named, given);
             cells.extend([
                 ("customer", text(fact.customer.as_deref())),
                 ("payment_intent", text(fact.payment_intent.as_deref())),
@@ -133,13 +127,8 @@ pub(super) fn cells(stored: &Stored) -> Vec<(&'static str, Cell)> {
             cells
         }
         Fact::Subscription(fact) => {
-            let mut cells = vec![("id", known(&fact.id)), owner];
-            cells.extend(user("named_user_id", "named_at", fact.named_user.as_ref()));
-            cells.extend(user(
-                "attributed_user_id",
-                "attributed_at",
-                fact.attributed_user.as_ref(),
-            ));
+            let (named, given) = (&fact.named_user, &fact.attributed_user);
+            let mut cells = owned(&fact.id, stored.owner.as_ref(), named, given);
             cells.extend([
                 ("customer", text(fact.customer.as_deref())),
                 ("status", known(fact.status.as_str())),
@@ -220,14 +209,22 @@ fn time(value: Timestamp) -> Cell {
     Cell::Time(Some(value))
 }
 
-fn user(
-    id: &'static str,
-    at: &'static str,
-    named: Option<&NamedUser>,
-) -> [(&'static str, Cell); 2] {
-    [
-        (id, text(named.map(|named| named.id.as_str()))),
-        (at, Cell::Time(named.map(|named| named.at))),
+/// What the row of a session or a subscription begins with: whose it is, and who says so.
+fn owned(
+    id: &str,
+    owner: Option<&UserId>,
+    named: &Option<NamedUser>,
+    given: &Option<NamedUser>,
+) -> Vec<(&'static str, Cell)> {
+    let user = |by: &Option<NamedUser>| text(by.as_ref().map(|by| by.id.as_str()));
+    let since = |by: &Option<NamedUser>| Cell::Time(by.as_ref().map(|by| by.at));
+    vec![
+        ("id", known(id)),
+        ("user_id", text(owner.map(UserId::as_str))),
+        ("named_user_id", user(named)),
+        ("named_at", since(named)),
+        ("attributed_user_id", user(given)),
+        ("attributed_at", since(given)),
     ]
 }
 
