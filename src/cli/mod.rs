@@ -16,6 +16,7 @@ pub mod demo;
 mod doctor;
 mod engines;
 mod events;
+mod filter;
 mod migrate;
 mod outbox;
 mod output;

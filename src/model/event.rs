@@ -1,11 +1,13 @@
 //! An event as it travels: what it is called, where it came from, and its exact bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use super::replay::ReplayId;
 use super::source::SourceName;
 use super::time::Timestamp;
 
@@ -118,23 +120,33 @@ pub enum Trigger {
     Webhook,
     /// An earlier attempt failed in a way that may have passed.
     Retry,
+    /// Somebody wants it processed again, whatever became of it before.
+    Replay(ReplayId),
 }
 
 impl Trigger {
-    /// The name used on the queue and in attempts.
-    pub const fn as_str(self) -> &'static str {
+    const WEBHOOK: &str = "webhook";
+    const RETRY: &str = "retry";
+    const REPLAY: &str = "replay:";
+
+    /// The name used on the queue and in attempts: `webhook`, `retry`, `replay:{id}`.
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Webhook => "webhook",
-            Self::Retry => "retry",
+            Self::Webhook => Self::WEBHOOK.into(),
+            Self::Retry => Self::RETRY.into(),
+            Self::Replay(id) => format!("{}{id}", Self::REPLAY).into(),
         }
     }
 
     /// Reads the name back; `None` if it is not one.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
-            "webhook" => Some(Self::Webhook),
-            "retry" => Some(Self::Retry),
-            _ => None,
+            Self::WEBHOOK => Some(Self::Webhook),
+            Self::RETRY => Some(Self::Retry),
+            _ => {
+                let id = name.strip_prefix(Self::REPLAY)?;
+                ReplayId::parse(id).map(Self::Replay)
+            }
         }
     }
 }

@@ -12,26 +12,36 @@ use super::state::EventState;
 use super::time::Timestamp;
 use super::user::UserId;
 
-/// Which events to list. Everything that is set must hold; an empty filter is all events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which events are meant. Everything that is set must hold; an empty filter is all events. As JSON it
+/// has what is set, by the names of the command's options.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventFilter {
     /// In one of these states; empty: in any.
+    #[serde(rename = "state", skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<EventState>,
     /// From this source.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceName>,
     /// Of a type that matches this pattern; `*` stands for any text, `?` for any character.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
     /// About this subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Received at this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Received before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// With one of these ids; empty: with any.
+    #[serde(rename = "id", skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<EventId>,
     /// Failing in this way.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// With this text in the last error, letters of either case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod operator;
 pub mod outbox;
 pub mod payment;
+pub mod replay;
 pub mod retry;
 pub mod source;
 pub mod state;

@@ -23,7 +23,7 @@ pub(super) async fn insert(
                 .push_bind(event.key.id.as_str())
                 .push_bind(event.event_type.as_str())
                 .push_bind(event.received_at.as_millis())
-                .push_bind(event.trigger.as_str())
+                .push_bind(event.trigger.name())
                 .push_bind(&event.body[..]);
         })
         .build()

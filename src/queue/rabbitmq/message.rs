@@ -32,7 +32,7 @@ impl Message {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
         };
         header(RECEIVED_AT, &event.received_at.to_string());
-        header(TRIGGER, event.trigger.as_str());
+        header(TRIGGER, &event.trigger.name());
         let message_id = message_id(&event.key);
         if message_id != event.key.to_string() {
             header(EVENT_ID, event.key.id.as_str());

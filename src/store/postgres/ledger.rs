@@ -232,7 +232,7 @@ async fn record_attempts(
     .bind(column(attempts, |(_, entry)| entry.key().id.as_str()))
     .bind(column(attempts, |(attempt, _)| *attempt))
     .bind(column(attempts, |(_, entry)| {
-        entry.grouped.planned.event.trigger.as_str()
+        entry.grouped.planned.event.trigger.name().into_owned()
     }))
     .bind(column(attempts, |(_, entry)| {
         entry.state().map(EventState::as_str)

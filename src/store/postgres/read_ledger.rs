@@ -4,10 +4,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::super::problem::unavailable;
+use super::filter;
 use super::ledger::read_key;
-use super::rows::{Reader, column, stored};
+use super::rows::{Reader, column};
 use super::{PostgresStore, StoreError};
-use crate::model::event::{EventId, EventKey, EventType};
+use crate::model::event::{EventKey, EventType};
 use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
     WaitingCount,
@@ -21,13 +22,13 @@ const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, de
 /// Events that match, newest first.
 pub(super) async fn list(
     store: &PostgresStore,
-    filter: &EventFilter,
+    wanted: &EventFilter,
     limit: u32,
 ) -> Result<Vec<EventSummary>, StoreError> {
     let action = "list events";
     let mut query = QueryBuilder::<Postgres>::new("SELECT ");
     query.push(SUMMARY).push(" FROM events WHERE TRUE");
-    push_filter(&mut query, filter);
+    filter::push(&mut query, wanted);
     let mut connection = store.acquire(action).await?;
     let rows = query
         .push(" ORDER BY received_at DESC, source, event_id LIMIT ")
@@ -37,61 +38,6 @@ pub(super) async fn list(
         .await
         .map_err(unavailable(action))?;
     rows.iter().map(summary).collect()
-}
-
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
-    if !filter.states.is_empty() {
-        query
-            .push(" AND state = ANY(")
-            .push_bind(column(&filter.states, |state| state.as_str()))
-            .push(")");
-    }
-    if let Some(source) = &filter.source {
-        query.push(" AND source = ").push_bind(source.to_string());
-    }
-    if let Some(pattern) = &filter.event_type {
-        query.push(" AND event_type LIKE ").push_bind(like(pattern));
-    }
-    if let Some(subject) = &filter.subject {
-        query.push(" AND subject = ").push_bind(subject.clone());
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND received_at >= ").push_bind(stored(since));
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND received_at < ").push_bind(stored(until));
-    }
-    if !filter.ids.is_empty() {
-        query
-            .push(" AND event_id = ANY(")
-            .push_bind(column(&filter.ids, EventId::to_string))
-            .push(")");
-    }
-    if let Some(fingerprint) = &filter.fingerprint {
-        query
-            .push(" AND fingerprint = ")
-            .push_bind(fingerprint.clone());
-    }
-    if let Some(text) = &filter.error {
-        query
-            .push(" AND strpos(lower(last_error), lower(")
-            .push_bind(text.clone())
-            .push(")) > 0");
-    }
-}
-
-/// Of a pattern only `*` and `?` are meant; what means something to LIKE is text.
-fn like(pattern: &str) -> String {
-    let mut like = String::with_capacity(pattern.len() + 8);
-    for character in pattern.chars() {
-        match character {
-            '*' => like.push('%'),
-            '?' => like.push('_'),
-            '%' | '_' | '\\' => like.extend(['\\', character]),
-            _ => like.push(character),
-        }
-    }
-    like
 }
 
 fn summary(row: &PgRow) -> Result<EventSummary, StoreError> {

@@ -164,7 +164,7 @@ async fn record_attempt(
     .bind(event.key.id.as_str())
     .bind(grouped.attempt())
     .bind(now.to_string())
-    .bind(event.trigger.as_str())
+    .bind(event.trigger.name())
     .bind(outcome.state().map(EventState::as_str))
     .bind(outcome.as_str())
     .bind(failure(grouped).map(|failure| failure.message.as_str()))

@@ -34,6 +34,7 @@ use crate::model::user::UserId;
 
 mod entitlements;
 mod facts;
+mod filter;
 mod ledger;
 mod operators;
 mod outbox;

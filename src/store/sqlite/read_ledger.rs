@@ -5,9 +5,10 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::super::problem::unavailable;
 use super::StoreError;
+use super::filter;
 use super::ledger::read_key;
-use super::rows::{Reader, json_list};
-use crate::model::event::{EventId, EventKey, EventType};
+use super::rows::Reader;
+use crate::model::event::{EventKey, EventType};
 use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
     WaitingCount,
@@ -21,12 +22,12 @@ const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, de
 /// Events that match, newest first.
 pub(super) async fn list(
     readers: &SqlitePool,
-    filter: &EventFilter,
+    wanted: &EventFilter,
     limit: u32,
 ) -> Result<Vec<EventSummary>, StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
     query.push(SUMMARY).push(" FROM events WHERE TRUE");
-    push_filter(&mut query, filter);
+    filter::push(&mut query, wanted);
     let rows = query
         .push(" ORDER BY received_at DESC, source, event_id LIMIT ")
         .push_bind(limit)
@@ -35,54 +36,6 @@ pub(super) async fn list(
         .await
         .map_err(unavailable("list events"))?;
     rows.iter().map(summary).collect()
-}
-
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
-    if !filter.states.is_empty() {
-        query
-            .push(" AND state IN (SELECT value FROM json_each(")
-            .push_bind(json_list(filter.states.iter().map(|state| state.as_str())))
-            .push("))");
-    }
-    if let Some(source) = &filter.source {
-        query.push(" AND source = ").push_bind(source.to_string());
-    }
-    if let Some(pattern) = &filter.event_type {
-        // Of SQLite's own pattern characters only `*` and `?` are meant.
-        query
-            .push(" AND event_type GLOB ")
-            .push_bind(pattern.replace('[', "[[]"));
-    }
-    if let Some(subject) = &filter.subject {
-        query.push(" AND subject = ").push_bind(subject.clone());
-    }
-    if let Some(since) = filter.since {
-        query
-            .push(" AND received_at >= ")
-            .push_bind(since.to_string());
-    }
-    if let Some(until) = filter.until {
-        query
-            .push(" AND received_at < ")
-            .push_bind(until.to_string());
-    }
-    if !filter.ids.is_empty() {
-        query
-            .push(" AND event_id IN (SELECT value FROM json_each(")
-            .push_bind(json_list(filter.ids.iter().map(EventId::as_str)))
-            .push("))");
-    }
-    if let Some(fingerprint) = &filter.fingerprint {
-        query
-            .push(" AND fingerprint = ")
-            .push_bind(fingerprint.clone());
-    }
-    if let Some(text) = &filter.error {
-        query
-            .push(" AND instr(lower(last_error), lower(")
-            .push_bind(text.clone())
-            .push(")) > 0");
-    }
 }
 
 fn summary(row: &SqliteRow) -> Result<EventSummary, StoreError> {
