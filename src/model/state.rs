@@ -62,6 +62,19 @@ impl EventState {
             Self::Queued | Self::Waiting | Self::Retrying | Self::Failed => false,
         }
     }
+
+    /// The state after a replay whose processing alone would lead to `processed`.
+    ///
+    /// What was done stays done: a failure makes nothing worse that was applied, ignored or recorded,
+    /// and only a payment that has lost its user is not applied any more.
+    pub const fn after_replay(self, processed: Self) -> Self {
+        match (self, processed) {
+            (Self::Applied, Self::Waiting) => processed,
+            (Self::Applied, _) => self,
+            (Self::Ignored | Self::Waiting, Self::Failed | Self::Retrying) => self,
+            _ => processed,
+        }
+    }
 }
 
 impl fmt::Display for EventState {

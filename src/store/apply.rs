@@ -7,15 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
-use super::fold::{Grouped, group};
+use super::fold::{Grouped, OpenReplays, group};
 use super::payments;
 use super::problem::{ApplyError, Problem};
+use super::replays::Settled;
 use super::tables::Tables;
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
 use crate::model::entitlement::Policy;
-use crate::model::event::EventKey;
+use crate::model::event::{EventKey, Trigger};
 use crate::model::payment::Fact;
 use crate::model::retry;
+use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -97,8 +99,9 @@ async fn apply_part(
     policy: Policy,
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
+    let open = open_replays(tables, batch).await?;
     let heads = tables.ledger_heads(batch).await?;
-    let groups = group(batch, &heads);
+    let groups = group(batch, &heads, &open);
     let mut outcomes: Vec<Outcome> = groups
         .iter()
         .map(|grouped| without_effect(grouped, now))
@@ -126,7 +129,40 @@ async fn apply_part(
     }
     tables.write_ledger(&groups, &outcomes, now).await?;
     tables.release(&held.released, now).await?;
+    let settled = settled(&groups, &outcomes);
+    if !settled.is_empty() {
+        tables.settle_replays(&settled, now).await?;
+    }
     Ok(answers(batch, &groups, &outcomes))
+}
+
+async fn open_replays(
+    tables: &mut dyn Tables,
+    batch: &[Planned],
+) -> Result<OpenReplays, ApplyError> {
+    let is_replay = |planned: &Planned| matches!(planned.event.trigger, Trigger::Replay(_));
+    if batch.iter().any(is_replay) {
+        tables.open_replays(batch).await
+    } else {
+        Ok(OpenReplays::new())
+    }
+}
+
+fn settled<'a>(groups: &[Grouped<'a>], outcomes: &[Outcome]) -> Vec<Settled<'a>> {
+    let entries = groups.iter().zip(outcomes);
+    let settled = entries.flat_map(|(grouped, outcome)| {
+        grouped.replays.iter().map(|open| Settled {
+            replay: open.replay,
+            position: open.position,
+            event: &grouped.planned.event.key,
+            outcome: outcome.as_str(),
+            error: grouped.failure().map(|failure| failure.message.clone()),
+            fingerprint: grouped
+                .failure()
+                .map(|failure| failure.fingerprint.as_str()),
+        })
+    });
+    settled.collect()
 }
 
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.
@@ -136,7 +172,9 @@ fn without_effect(grouped: &Grouped<'_>, now: Timestamp) -> Outcome {
         Some(Decision::Fail(failure)) => Outcome::Failed(failure.kind),
         Some(Decision::Retry(failure)) => {
             let key = &grouped.planned.event.key;
-            match retry::next_attempt(key, grouped.attempt(), now) {
+            let next = retry::next_attempt(key, grouped.attempt(), now);
+            let stands = grouped.state_after(EventState::Retrying) != EventState::Retrying;
+            match next.filter(|_| !stands) {
                 Some(at) => Outcome::Retrying {
                     kind: failure.kind,
                     at,
@@ -239,21 +277,20 @@ fn answers(batch: &[Planned], groups: &[Grouped<'_>], outcomes: &[Outcome]) -> V
         .iter()
         .zip(outcomes)
         .map(|(grouped, outcome)| {
-            let before = grouped.head.map(|head| head.state);
-            (&grouped.planned.event.key, (*outcome, before))
+            let after = outcome.state().map(|state| grouped.state_after(state));
+            let state = after.or(grouped.head.map(|head| head.state));
+            (&grouped.planned.event.key, (*outcome, state))
         })
         .collect();
     batch
         .iter()
         .filter_map(|planned| {
-            let (outcome, before) = first.get_mut(&planned.event.key)?;
-            let state = outcome.state().or(*before)?;
+            let (outcome, state) = first.get_mut(&planned.event.key)?;
             let applied = Applied {
                 key: planned.event.key.clone(),
-                state,
+                state: (*state)?,
                 outcome: *outcome,
             };
-            *before = Some(state);
             *outcome = Outcome::Duplicate;
             Some(applied)
         })

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 8] = [
+const SQLITE: [(i64, &str, &str); 9] = [
     (
         1,
         "users",
@@ -50,9 +50,14 @@ const SQLITE: [(i64, &str, &str); 8] = [
         "user_sources",
         include_str!("../../migrations/sqlite/0008_user_sources.sql"),
     ),
+    (
+        10,
+        "replays",
+        include_str!("../../migrations/sqlite/0010_replays.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 8] = [
+const POSTGRES: [(i64, &str, &str); 9] = [
     (
         1,
         "users",
@@ -92,6 +97,11 @@ const POSTGRES: [(i64, &str, &str); 8] = [
         8,
         "user_sources",
         include_str!("../../migrations/postgres/0008_user_sources.sql"),
+    ),
+    (
+        10,
+        "replays",
+        include_str!("../../migrations/postgres/0010_replays.sql"),
     ),
 ];
 
@@ -167,7 +177,7 @@ pub(super) fn pending(
 
 /// Without a migration of ours, a table of one of these common names is another program's, and the
 /// migrations would stumble over it.
-pub(super) const TELLTALE_TABLES: [&str; 9] = [
+pub(super) const TELLTALE_TABLES: [&str; 10] = [
     "users",
     "events",
     "outbox",
@@ -177,6 +187,7 @@ pub(super) const TELLTALE_TABLES: [&str; 9] = [
     "charges",
     "refunds",
     "disputes",
+    "replays",
 ];
 
 /// There is such a table.

@@ -37,12 +37,16 @@ mod payments;
 pub mod postgres;
 mod problem;
 mod related;
+mod replays;
 pub mod sqlite;
+mod standing;
 mod tables;
+
+pub use self::replays::{Replays, STALLED_AFTER};
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Debug + Send + Sync {
+pub trait Store: Replays + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

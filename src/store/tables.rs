@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::facts::{Selection, Stored};
 use super::fold::users::{KnownUser, UserFold};
-use super::fold::{Grouped, LedgerHead};
+use super::fold::{Grouped, LedgerHead, OpenReplays};
 use super::problem::ApplyError;
+use super::replays::Settled;
 use crate::model::changes::{Outcome, Planned};
 use crate::model::entitlement::Entitlement;
 use crate::model::event::EventKey;
@@ -39,6 +40,10 @@ pub(super) trait Tables: Send {
     async fn keep_part(&mut self) -> Result<(), ApplyError>;
     /// Undoes what the part wrote, after an error too.
     async fn undo_part(&mut self) -> Result<(), ApplyError>;
+
+    /// What is open of the replays that the batch names; nobody else settles or cancels it until the
+    /// transaction ends. To be called before anything else is locked.
+    async fn open_replays(&mut self, batch: &[Planned]) -> Result<OpenReplays, ApplyError>;
 
     /// What the ledger knows of the events of a batch.
     async fn ledger_heads(
@@ -105,4 +110,11 @@ pub(super) trait Tables: Send {
 
     /// Marks the events about these subjects that waited for their user as applied.
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
+
+    /// Settles events of replays, and lets those go that waited for them.
+    async fn settle_replays(
+        &mut self,
+        settled: &[Settled<'_>],
+        now: Timestamp,
+    ) -> Result<(), ApplyError>;
 }

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::changes::{Decision, Planned};
-use crate::model::event::EventKey;
+use crate::model::changes::{Decision, Failure, Planned};
+use crate::model::event::{EventKey, Trigger};
+use crate::model::replay::ReplayId;
 use crate::model::state::EventState;
 
 pub(super) mod payments;
@@ -19,24 +20,89 @@ pub(super) struct LedgerHead {
     pub(super) attempts: u32,
 }
 
-/// The first entry of a batch for one event, with the later ones counted in.
+/// An event of a replay that is to be processed, and is ours until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenReplay {
+    pub(super) replay: ReplayId,
+    pub(super) position: i64,
+}
+
+/// What is open for the events of a batch, of the replays that its entries name.
+pub(super) type OpenReplays = HashMap<EventKey, Vec<OpenReplay>>;
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Nothing any more: its replay has settled the event, was cancelled, or is not known.
+    Closed,
+    /// To be processed, unless it was.
+    Live,
+    /// To be processed, whatever became of it.
+    Replayed(OpenReplay),
+}
+
+impl Claim {
+    fn of(planned: &Planned, open: &OpenReplays) -> Self {
+        let Trigger::Replay(replay) = planned.event.trigger else {
+            return Self::Live;
+        };
+        let open = open.get(&planned.event.key).into_iter().flatten();
+        let mut named = open.filter(|open| open.replay == replay);
+        named
+            .next()
+            .map_or(Self::Closed, |open| Self::Replayed(*open))
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Live => 1,
+            Self::Replayed(_) => 2,
+        }
+    }
+}
+
+/// The entries of a batch for one event.
 #[derive(Debug)]
 pub(super) struct Grouped<'a> {
+    /// The first of those that ask for most.
     pub(super) planned: &'a Planned,
+    claim: Claim,
     /// Deliveries of this event in this batch.
     pub(super) deliveries: u32,
     /// What the ledger knew before.
     pub(super) head: Option<LedgerHead>,
+    /// What of replays is settled by processing it once.
+    pub(super) replays: Vec<OpenReplay>,
 }
 
 impl<'a> Grouped<'a> {
     /// Whether an earlier delivery has settled this event, so that this one has no effect. What waits
     /// is recorded, and a failure of another delivery must not keep it from being released.
     pub(super) fn is_duplicate(&self) -> bool {
-        self.head.is_some_and(|head| {
-            let failed = !matches!(self.planned.decision, Decision::Apply(_));
-            head.state.is_settled() || (failed && head.state == EventState::Waiting)
-        })
+        let failed = !matches!(self.planned.decision, Decision::Apply(_));
+        match (self.claim, self.head) {
+            (Claim::Replayed(_), _) => false,
+            // The ledger has lost it: nothing that was accepted may vanish.
+            (_, None) => false,
+            (Claim::Closed, Some(_)) => true,
+            (Claim::Live, Some(head)) => {
+                head.state.is_settled() || (failed && head.state == EventState::Waiting)
+            }
+        }
+    }
+
+    /// Whether it is processed for a replay, so that no earlier delivery stands in the way.
+    pub(super) fn is_replayed(&self) -> bool {
+        !self.replays.is_empty()
+    }
+
+    /// The state of the event after processing that alone would lead to `processed`.
+    pub(super) fn state_after(&self, processed: EventState) -> EventState {
+        match self.head {
+            Some(head) if self.is_replayed() => head.state.after_replay(processed),
+            _ => processed,
+        }
     }
 
     /// The number of the attempt that this batch makes.
@@ -48,6 +114,26 @@ impl<'a> Grouped<'a> {
     pub(super) fn decision(&self) -> Option<&'a Decision> {
         (!self.is_duplicate()).then_some(&self.planned.decision)
     }
+
+    /// Why it cannot be done.
+    pub(super) fn failure(&self) -> Option<&'a Failure> {
+        match &self.planned.decision {
+            Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
+            Decision::Apply(_) => None,
+        }
+    }
+
+    fn add(&mut self, planned: &'a Planned, claim: Claim) {
+        self.deliveries += 1;
+        if claim.rank() > self.claim.rank() {
+            (self.planned, self.claim) = (planned, claim);
+        }
+        if let Claim::Replayed(open) = claim
+            && !self.replays.contains(&open)
+        {
+            self.replays.push(open);
+        }
+    }
 }
 
 /// Merges the deliveries of one event within a batch: one statement must not touch a row twice, and
@@ -55,20 +141,24 @@ impl<'a> Grouped<'a> {
 pub(super) fn group<'a>(
     batch: &'a [Planned],
     heads: &HashMap<EventKey, LedgerHead>,
+    open: &OpenReplays,
 ) -> Vec<Grouped<'a>> {
     let mut places: HashMap<&EventKey, usize> = HashMap::with_capacity(batch.len());
     let mut groups: Vec<Grouped<'a>> = Vec::with_capacity(batch.len());
     for planned in batch {
         let key = &planned.event.key;
+        let claim = Claim::of(planned, open);
         let place = *places.entry(key).or_insert_with(|| {
             groups.push(Grouped {
                 planned,
+                claim,
                 deliveries: 0,
                 head: heads.get(key).copied(),
+                replays: Vec::new(),
             });
             groups.len() - 1
         });
-        groups[place].deliveries += 1;
+        groups[place].add(planned, claim);
     }
     groups
 }

@@ -1,7 +1,8 @@
 //! Writing `events` and `event_attempts`.
 //!
 //! Two workers may process the same event at once: each has read the ledger before the other wrote.
-//! The row decides: the first to settle it stays, the other one's work counts as a delivery.
+//! The row decides: the first to settle it stays, the other one's work counts as a delivery, unless it
+//! is done for a replay.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,10 @@ use sqlx::{PgConnection, Row};
 
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
+use super::super::standing::unless_it_stands;
 use super::StoreError;
 use super::rows::{Reader, column, stored};
-use crate::model::changes::{Decision, Failure, Outcome, Planned};
+use crate::model::changes::{Failure, Outcome, Planned};
 use crate::model::event::{EventId, EventKey};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
@@ -72,16 +74,12 @@ impl Entry<'_> {
     }
 
     fn failure(&self) -> Option<&Failure> {
-        match &self.grouped.planned.decision {
-            Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
-            Decision::Apply(_) => None,
-        }
+        self.grouped.failure()
     }
 
     /// The chain of causes. A NUL, should one get there, must not keep the failure from the ledger.
     fn error(&self) -> Option<String> {
-        let failure = self.failure()?;
-        Some(failure.message.replace('\0', "\u{fffd}"))
+        self.failure().map(|failure| storable(&failure.message))
     }
 
     fn simply_succeeded(&self) -> bool {
@@ -91,6 +89,40 @@ impl Entry<'_> {
         )
     }
 }
+
+/// Text without what the database takes for no text.
+pub(super) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The number of an attempt, and the state of the event after it.
+struct Attempt {
+    number: i64,
+    state: EventState,
+}
+
+const UPSERT: &str = concat!(
+    "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
+     attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) \
+     SELECT e.* FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
+     $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::timestamptz[], \
+     $12::timestamptz[], $13::timestamptz[], $14::bytea[]) AS e(source, event_id) \
+     ORDER BY e.source COLLATE \"C\", e.event_id COLLATE \"C\" \
+     ON CONFLICT (source, event_id) DO UPDATE SET ",
+    unless_it_stands!("state"),
+    unless_it_stands!("outcome"),
+    unless_it_stands!("last_error"),
+    unless_it_stands!("fingerprint"),
+    unless_it_stands!("applied_at"),
+    unless_it_stands!("next_attempt_at"),
+    "subject = COALESCE(excluded.subject, events.subject), \
+     deliveries = events.deliveries + excluded.deliveries, attempts = events.attempts + 1 \
+     WHERE (events.state NOT IN ('applied', 'ignored', 'discarded') \
+     AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying'))) \
+     OR (events.source, events.event_id) IN \
+     (SELECT r.source, r.event_id FROM UNNEST($15::text[], $16::text[]) AS r(source, event_id)) \
+     RETURNING source, event_id, attempts, state",
+);
 
 /// Writes the row of each event, and an attempt where it did not simply succeed at once.
 pub(super) async fn write(
@@ -115,10 +147,10 @@ pub(super) async fn write(
     if !duplicates.is_empty() {
         count_deliveries(connection, &duplicates).await?;
     }
-    let recorded: Vec<(i64, &Entry<'_>)> = processed
+    let recorded: Vec<(&Attempt, &Entry<'_>)> = processed
         .iter()
-        .filter_map(|entry| Some((*attempts.get(entry.key())?, entry)))
-        .filter(|(attempt, entry)| *attempt > 1 || !entry.simply_succeeded())
+        .filter_map(|entry| Some((attempts.get(entry.key())?, entry)))
+        .filter(|(attempt, entry)| attempt.number > 1 || !entry.simply_succeeded())
         .collect();
     if !recorded.is_empty() {
         record_attempts(connection, &recorded, now).await?;
@@ -126,67 +158,63 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Answers the number of the attempt for each event that was not settled by somebody else since.
+/// Answers the attempt for each event that was not settled by somebody else since.
 async fn upsert(
     connection: &mut PgConnection,
     entries: &[Entry<'_>],
     now: Timestamp,
-) -> Result<HashMap<EventKey, i64>, ApplyError> {
-    let rows = sqlx::query(
-        "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
-         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) \
-         SELECT e.* FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
-         $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::timestamptz[], \
-         $12::timestamptz[], $13::timestamptz[], $14::bytea[]) AS e(source, event_id) \
-         ORDER BY e.source COLLATE \"C\", e.event_id COLLATE \"C\" \
-         ON CONFLICT (source, event_id) DO UPDATE SET subject = excluded.subject, \
-         state = excluded.state, outcome = excluded.outcome, \
-         deliveries = events.deliveries + excluded.deliveries, attempts = events.attempts + 1, \
-         last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
-         applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at \
-         WHERE events.state NOT IN ('applied', 'ignored', 'discarded') \
-         AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying')) \
-         RETURNING source, event_id, attempts",
-    )
-    .bind(column(entries, |entry| entry.key().source.as_str()))
-    .bind(column(entries, |entry| entry.key().id.as_str()))
-    .bind(column(entries, |entry| {
-        entry.grouped.planned.event.event_type.as_str()
-    }))
-    .bind(column(entries, |entry| {
-        entry.grouped.planned.subject.as_deref()
-    }))
-    .bind(column(entries, |entry| {
-        entry.state().map(EventState::as_str)
-    }))
-    .bind(column(entries, |entry| entry.outcome.as_str()))
-    .bind(column(entries, |entry| i64::from(entry.grouped.deliveries)))
-    .bind(column(entries, |entry| i64::from(entry.grouped.attempt())))
-    .bind(column(entries, Entry::error))
-    .bind(column(entries, |entry| {
-        entry.failure().map(|failure| failure.fingerprint.as_str())
-    }))
-    // The first delivery's time and bytes stand: later ones are the same event.
-    .bind(column(entries, |entry| {
-        stored(entry.grouped.planned.event.received_at)
-    }))
-    .bind(column(entries, |entry| {
-        (entry.state() == Some(EventState::Applied)).then(|| stored(now))
-    }))
-    .bind(column(entries, |entry| {
-        entry.outcome.next_attempt_at().map(stored)
-    }))
-    .bind(column(entries, |entry| {
-        let planned = entry.grouped.planned;
-        planned.keep_payload.then_some(&planned.event.body[..])
-    }))
-    .fetch_all(connection)
-    .await?;
+) -> Result<HashMap<EventKey, Attempt>, ApplyError> {
+    let replayed: Vec<&EventKey> = entries
+        .iter()
+        .filter(|entry| entry.grouped.is_replayed())
+        .map(Entry::key)
+        .collect();
+    let rows = sqlx::query(UPSERT)
+        .bind(column(entries, |entry| entry.key().source.as_str()))
+        .bind(column(entries, |entry| entry.key().id.as_str()))
+        .bind(column(entries, |entry| {
+            entry.grouped.planned.event.event_type.as_str()
+        }))
+        .bind(column(entries, |entry| {
+            entry.grouped.planned.subject.as_deref()
+        }))
+        .bind(column(entries, |entry| {
+            entry.state().map(EventState::as_str)
+        }))
+        .bind(column(entries, |entry| entry.outcome.as_str()))
+        .bind(column(entries, |entry| i64::from(entry.grouped.deliveries)))
+        .bind(column(entries, |entry| i64::from(entry.grouped.attempt())))
+        .bind(column(entries, Entry::error))
+        .bind(column(entries, |entry| {
+            entry.failure().map(|failure| failure.fingerprint.as_str())
+        }))
+        // The first delivery's time and bytes stand: later ones are the same event.
+        .bind(column(entries, |entry| {
+            stored(entry.grouped.planned.event.received_at)
+        }))
+        .bind(column(entries, |entry| {
+            (entry.state() == Some(EventState::Applied)).then(|| stored(now))
+        }))
+        .bind(column(entries, |entry| {
+            entry.outcome.next_attempt_at().map(stored)
+        }))
+        .bind(column(entries, |entry| {
+            let planned = entry.grouped.planned;
+            planned.keep_payload.then_some(&planned.event.body[..])
+        }))
+        .bind(column(&replayed, |key| key.source.as_str()))
+        .bind(column(&replayed, |key| key.id.as_str()))
+        .fetch_all(connection)
+        .await?;
     let mut attempts = HashMap::with_capacity(rows.len());
     for row in &rows {
         let key = read_key(row)?;
         let name = key.to_string();
-        let attempt = Reader::new("events", &name, row).get("attempts")?;
+        let reader = Reader::new("events", &name, row);
+        let attempt = Attempt {
+            number: reader.get("attempts")?,
+            state: reader.parse("state", EventState::parse)?,
+        };
         attempts.insert(key, attempt);
     }
     Ok(attempts)
@@ -217,7 +245,7 @@ async fn count_deliveries(
 
 async fn record_attempts(
     connection: &mut PgConnection,
-    attempts: &[(i64, &Entry<'_>)],
+    attempts: &[(&Attempt, &Entry<'_>)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -230,13 +258,11 @@ async fn record_attempts(
     )
     .bind(column(attempts, |(_, entry)| entry.key().source.as_str()))
     .bind(column(attempts, |(_, entry)| entry.key().id.as_str()))
-    .bind(column(attempts, |(attempt, _)| *attempt))
+    .bind(column(attempts, |(attempt, _)| attempt.number))
     .bind(column(attempts, |(_, entry)| {
         entry.grouped.planned.event.trigger.name().into_owned()
     }))
-    .bind(column(attempts, |(_, entry)| {
-        entry.state().map(EventState::as_str)
-    }))
+    .bind(column(attempts, |(attempt, _)| attempt.state.as_str()))
     .bind(column(attempts, |(_, entry)| entry.outcome.as_str()))
     .bind(column(attempts, |(_, entry)| entry.error()))
     .bind(stored(now))

@@ -47,6 +47,7 @@ mod payments;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
+mod replays;
 mod retries;
 mod rows;
 mod schema;

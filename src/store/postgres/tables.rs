@@ -8,12 +8,15 @@ use sqlx::PgConnection;
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
-use super::super::fold::{Grouped, LedgerHead};
+use super::super::fold::{Grouped, LedgerHead, OpenReplays};
 use super::super::problem::ApplyError;
+use super::super::replays::Settled;
 use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
-use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
+use super::{
+    PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, replays, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -73,6 +76,10 @@ impl Tables for PostgresTables<'_> {
     async fn undo_part(&mut self) -> Result<(), ApplyError> {
         self.execute("ROLLBACK TO part").await?;
         self.execute("RELEASE part").await
+    }
+
+    async fn open_replays(&mut self, batch: &[Planned]) -> Result<OpenReplays, ApplyError> {
+        replays::open(self.0, batch).await
     }
 
     async fn ledger_heads(
@@ -151,5 +158,13 @@ impl Tables for PostgresTables<'_> {
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {
         Ok(ledger::release(self.0, subjects, now).await?)
+    }
+
+    async fn settle_replays(
+        &mut self,
+        settled: &[Settled<'_>],
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(replays::settle(self.0, settled, now).await?)
     }
 }

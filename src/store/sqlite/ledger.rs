@@ -6,8 +6,9 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
+use super::super::standing::unless_it_stands;
 use super::rows::{Reader, json_list};
-use crate::model::changes::{Decision, Failure, Outcome, Planned};
+use crate::model::changes::{Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
@@ -99,13 +100,6 @@ pub(super) async fn write(
     Ok(())
 }
 
-fn failure<'a>(grouped: &Grouped<'a>) -> Option<&'a Failure> {
-    match &grouped.planned.decision {
-        Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
-        Decision::Apply(_) => None,
-    }
-}
-
 async fn upsert(
     connection: &mut SqliteConnection,
     rows: &[(&Grouped<'_>, &Outcome)],
@@ -118,7 +112,7 @@ async fn upsert(
     )
     .push_values(rows, |mut row, (grouped, outcome)| {
         let event = &grouped.planned.event;
-        let failure = failure(grouped);
+        let failure = grouped.failure();
         let state = outcome.state();
         row.push_bind(event.key.source.as_str())
             .push_bind(event.key.id.as_str())
@@ -136,13 +130,17 @@ async fn upsert(
             .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]));
     })
     // The first delivery's time and bytes stand: later ones are the same event.
-    .push(
-        " ON CONFLICT (source, event_id) DO UPDATE SET subject = excluded.subject, \
-         state = excluded.state, outcome = excluded.outcome, \
-         deliveries = events.deliveries + excluded.deliveries, attempts = excluded.attempts, \
-         last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
-         applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at",
-    )
+    .push(concat!(
+        " ON CONFLICT (source, event_id) DO UPDATE SET ",
+        unless_it_stands!("state"),
+        unless_it_stands!("outcome"),
+        unless_it_stands!("last_error"),
+        unless_it_stands!("fingerprint"),
+        unless_it_stands!("applied_at"),
+        unless_it_stands!("next_attempt_at"),
+        "subject = COALESCE(excluded.subject, events.subject), \
+         deliveries = events.deliveries + excluded.deliveries, attempts = excluded.attempts",
+    ))
     .build()
     .execute(connection)
     .await?;
@@ -156,6 +154,7 @@ async fn record_attempt(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let event = &grouped.planned.event;
+    let state = outcome.state().map(|state| grouped.state_after(state));
     sqlx::query(
         "INSERT INTO event_attempts (source, event_id, attempt, at, trigger, state, outcome, error) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -165,9 +164,9 @@ async fn record_attempt(
     .bind(grouped.attempt())
     .bind(now.to_string())
     .bind(event.trigger.name())
-    .bind(outcome.state().map(EventState::as_str))
+    .bind(state.map(EventState::as_str))
     .bind(outcome.as_str())
-    .bind(failure(grouped).map(|failure| failure.message.as_str()))
+    .bind(grouped.failure().map(|failure| failure.message.as_str()))
     .execute(connection)
     .await?;
     Ok(())

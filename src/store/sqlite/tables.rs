@@ -9,10 +9,13 @@ use sqlx::SqliteConnection;
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
-use super::super::fold::{Grouped, LedgerHead};
+use super::super::fold::{Grouped, LedgerHead, OpenReplays};
 use super::super::problem::{ApplyError, unavailable};
+use super::super::replays::Settled;
 use super::super::tables::{Entitlements, Held, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
+use super::{
+    SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, replays, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -60,6 +63,10 @@ impl Tables for SqliteTables<'_> {
     async fn undo_part(&mut self) -> Result<(), ApplyError> {
         self.execute("ROLLBACK TO part").await?;
         self.execute("RELEASE part").await
+    }
+
+    async fn open_replays(&mut self, batch: &[Planned]) -> Result<OpenReplays, ApplyError> {
+        replays::open(self.0, batch).await
     }
 
     async fn ledger_heads(
@@ -138,5 +145,13 @@ impl Tables for SqliteTables<'_> {
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {
         Ok(ledger::release(self.0, subjects, now).await?)
+    }
+
+    async fn settle_replays(
+        &mut self,
+        settled: &[Settled<'_>],
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(replays::settle(self.0, settled, now).await?)
     }
 }

@@ -22,6 +22,9 @@ mod outbox;
 mod payments;
 mod postgres;
 mod reassessment;
+mod replay_leases;
+mod replay_orders;
+mod replays;
 mod retries;
 mod sqlite;
 mod upgrade;
@@ -124,6 +127,35 @@ macro_rules! every_behaviour {
                 a_retried_event_is_applied_like_any_other
                 the_last_attempt_ends_as_failed
                 two_schedulers_at_once_lease_different_events;
+            replays(database):
+                each_replay_of_an_event_processes_it_once
+                an_event_that_was_replayed_is_as_it_was
+                a_message_of_a_replay_that_is_closed_only_counts
+                an_event_that_the_ledger_has_lost_is_not_swallowed
+                one_processing_settles_all_that_a_batch_holds_of_an_event
+                a_replay_mends_the_mirror
+                what_was_done_is_not_undone_by_a_failing_replay
+                a_replay_leads_where_processing_leads
+                a_refused_value_fails_its_replay_alone
+                what_was_waiting_is_released_by_a_replay;
+            replay_orders(database):
+                a_replay_has_what_matches_in_the_order_of_arrival
+                a_plan_changes_nothing_and_is_recorded
+                what_is_not_kept_is_not_replayed_and_told
+                nothing_to_replay_is_no_replay
+                what_came_of_a_replay_is_told
+                what_is_cancelled_is_exact
+                what_has_ended_is_not_cancelled;
+            replay_leases(database):
+                an_event_is_leased_as_it_came
+                events_about_one_subject_go_one_after_the_other
+                two_schedulers_together_keep_the_pace
+                each_replay_has_its_own_pace
+                a_lease_that_ran_out_is_leased_again
+                what_is_queued_is_not_leased_until_nothing_moves
+                a_lost_lease_of_a_replay_says_nothing
+                what_is_gone_is_settled_and_holds_up_nobody
+                nothing_is_written_while_nothing_runs;
             outbox(store):
                 a_desired_state_is_leased_once_and_delivered
                 each_instance_gets_its_own_users_and_one_the_strangers

@@ -27,6 +27,8 @@ pub(crate) enum StoreCall<'a> {
     Apply(&'a [Planned]),
     LeaseRetries,
     RetriesQueued,
+    LeaseReplays,
+    ReplaysQueued,
     LeaseOutbox,
     SettleOutbox,
     Ping,

@@ -8,6 +8,7 @@ use hookmirror::model::payment::{
     NamedUser, PaymentStatus, Refund, RefundStatus, SessionStatus, Subscription,
     SubscriptionStatus,
 };
+use hookmirror::model::replay::ReplayId;
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
 use hookmirror::model::user::{Revision, User, UserChange, UserId};
@@ -310,4 +311,10 @@ pub(crate) fn asked(mode: Mode) -> OperatorAction {
 
 pub(crate) fn for_real() -> Mode {
     Mode::Execute(Reason::parse("asked support").unwrap())
+}
+
+/// The same event, as it comes from the queue for a replay.
+pub(crate) fn replayed(id: ReplayId, mut planned: Planned) -> Planned {
+    planned.event.trigger = Trigger::Replay(id);
+    planned
 }
