@@ -27,7 +27,7 @@ use crate::model::outbox::Recipients;
 use crate::model::source::Sources;
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
 use crate::provider::Verifier;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Replayer, Scheduler};
 use crate::store::{Store, StoreError};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
@@ -46,7 +46,7 @@ pub(super) struct Parts {
     pub(super) database: Option<Database>,
     /// The front door.
     pub(super) ingress: Option<Ingress>,
-    /// From the queue to the database: worker, dead letters, scheduler.
+    /// From the queue to the database: worker, dead letters, schedulers.
     pub(super) work: Option<Sources>,
     /// From the database to Clerk, instance by instance.
     pub(super) dispatch: Vec<Dispatch>,
@@ -149,6 +149,12 @@ impl System {
                 clock: Arc::clone(&parts.clock),
                 backoff,
             };
+            let replayer = Replayer {
+                store: database.store(),
+                publisher: queue.publisher(),
+                clock: Arc::clone(&parts.clock),
+                backoff,
+            };
             let reassessment = Reassessment {
                 store: database.store(),
                 clock: Arc::clone(&parts.clock),
@@ -159,7 +165,8 @@ impl System {
             system.start_worker("reassessment", &schema, reassessment.run(stop.clone()));
             system.start_worker("worker", &schema, worker.run(stop.clone()));
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
-            system.start_worker("scheduler", &schema, scheduler.run(stop));
+            system.start_worker("scheduler", &schema, scheduler.run(stop.clone()));
+            system.start_worker("replayer", &schema, replayer.run(stop));
         }
         if let Some(store) = system.database.as_ref().map(Database::store) {
             for (dispatch, bell) in parts.dispatch.into_iter().zip(bells) {

@@ -8,6 +8,8 @@
 //! confirmed falls due again when its lease runs out. While the queue or the database is away nobody
 //! is charged an attempt. NOT guaranteed: that it is published only once. A crash between the confirm
 //! and its record publishes it again, which is harmless, as applying it twice changes nothing.
+//!
+//! Beside it the [`Replayer`] puts the events of replays there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,10 @@ use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::queue::{PublishError, Publisher};
 use crate::store::{Store, StoreError};
+
+mod replays;
+
+pub use self::replays::{Replayer, Step};
 
 /// How many events one round leases. All of them wait for their confirm at once.
 const ROUND: u32 = 64;
