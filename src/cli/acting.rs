@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::model::operator::{Mode, Operator, Reason};
+use crate::ops::wanted;
 
 /// Who acts, and whether for real.
 #[derive(Debug, Args)]
@@ -12,10 +13,10 @@ pub(super) struct ActingArgs {
     #[arg(long, requires = "reason")]
     execute: bool,
     /// Why, for those who ask later
-    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    #[arg(long, value_name = "TEXT", value_parser = wanted::reason)]
     reason: Option<Reason>,
     /// Who acts; without this, the login name
-    #[arg(long, value_name = "NAME", value_parser = parse_operator)]
+    #[arg(long, value_name = "NAME", value_parser = wanted::operator)]
     operator: Option<Operator>,
     /// As JSON
     #[arg(long)]
@@ -39,12 +40,4 @@ impl ActingArgs {
             _ => Mode::DryRun,
         }
     }
-}
-
-fn parse_reason(text: &str) -> Result<Reason, String> {
-    Reason::parse(text).ok_or_else(|| "write one line of up to 1000 characters".to_owned())
-}
-
-fn parse_operator(name: &str) -> Result<Operator, String> {
-    Operator::parse(name).ok_or_else(|| "write one line of up to 100 characters".to_owned())
 }

@@ -7,15 +7,16 @@ use crate::model::ledger::EventFilter;
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
+use crate::ops::wanted;
 
 /// Which events. Everything given must hold.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
     /// In this state (may be given more than once)
-    #[arg(long, value_parser = parse_state)]
+    #[arg(long, value_parser = wanted::state)]
     state: Vec<EventState>,
     /// From this source
-    #[arg(long, value_parser = parse_source)]
+    #[arg(long, value_parser = wanted::source)]
     source: Option<SourceName>,
     /// Of a type like this; * stands for any text, ? for any character
     #[arg(long = "type", value_name = "GLOB")]
@@ -24,16 +25,16 @@ pub(super) struct FilterArgs {
     #[arg(long)]
     subject: Option<String>,
     /// Received at this time or later (RFC 3339, or a date)
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = wanted::time)]
     since: Option<Timestamp>,
     /// Received before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = wanted::time)]
     until: Option<Timestamp>,
     /// Failing in this way
     #[arg(long)]
     fingerprint: Option<String>,
     /// With this event id (may be given more than once)
-    #[arg(long, value_parser = parse_id)]
+    #[arg(long, value_parser = wanted::event_id)]
     id: Vec<EventId>,
     /// With this text in the last error
     #[arg(long, value_name = "TEXT")]
@@ -54,26 +55,4 @@ impl From<FilterArgs> for EventFilter {
             error: args.error,
         }
     }
-}
-
-fn parse_state(word: &str) -> Result<EventState, String> {
-    EventState::parse(word).ok_or_else(|| {
-        let known: Vec<&str> = EventState::ALL.iter().map(|state| state.as_str()).collect();
-        format!("not a state; the states are {}", known.join(", "))
-    })
-}
-
-fn parse_source(name: &str) -> Result<SourceName, String> {
-    SourceName::parse(name)
-        .ok_or_else(|| "a source is named by lower-case letters, digits and hyphens".to_owned())
-}
-
-fn parse_id(id: &str) -> Result<EventId, String> {
-    EventId::parse(id).ok_or_else(|| "not an event id".to_owned())
-}
-
-fn parse_time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text)
-        .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
-        .ok_or_else(|| "not a time; write 2026-11-21T08:00:00Z or 2026-11-21".to_owned())
 }

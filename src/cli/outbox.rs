@@ -15,6 +15,7 @@ use crate::model::outbox::{DeliveryState, OutboxEntry, OutboxFilter, OutboxRecor
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 use crate::ops::outbox::{Done, Retried, RetriedState, Summary, discard, retry, summary};
+use crate::ops::wanted;
 
 /// How many attempts are shown.
 const ATTEMPTS: u32 = 50;
@@ -53,7 +54,7 @@ A dry run that finds something ends with 3.")]
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// In this state (may be given more than once); without it, all that is not delivered
-    #[arg(long, value_parser = parse_state)]
+    #[arg(long, value_parser = wanted::delivery_state)]
     state: Vec<DeliveryState>,
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -66,7 +67,7 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Clerk's user id, user_…
-    #[arg(value_parser = parse_user)]
+    #[arg(value_parser = wanted::user)]
     user: UserId,
     /// As JSON
     #[arg(long)]
@@ -85,10 +86,10 @@ pub(super) struct RetryArgs {
 #[group(required = true, multiple = false)]
 struct RetriedArgs {
     /// Of these users, in whatever state: what was delivered is sent again
-    #[arg(value_parser = parse_user)]
+    #[arg(value_parser = wanted::user)]
     user: Vec<UserId>,
-    /// All in this state: pending, parked or discarded
-    #[arg(long, value_parser = parse_retried)]
+    /// All in this state: pending, parked, user_gone or discarded
+    #[arg(long, value_parser = wanted::retried_state)]
     state: Option<RetriedState>,
     /// All that wait or are parked
     #[arg(long)]
@@ -98,31 +99,10 @@ struct RetriedArgs {
 #[derive(Debug, Args)]
 pub(super) struct DiscardArgs {
     /// Of these users
-    #[arg(required = true, value_parser = parse_user)]
+    #[arg(required = true, value_parser = wanted::user)]
     user: Vec<UserId>,
     #[command(flatten)]
     acting: ActingArgs,
-}
-
-fn parse_state(word: &str) -> Result<DeliveryState, String> {
-    DeliveryState::parse(word).ok_or_else(|| {
-        let known = DeliveryState::ALL.map(DeliveryState::as_str);
-        format!("not a state; the states are {}", known.join(", "))
-    })
-}
-
-fn parse_retried(word: &str) -> Result<RetriedState, String> {
-    let mut known = RetriedState::ALL.into_iter();
-    known
-        .find(|retried| retried.state().as_str() == word)
-        .ok_or_else(|| {
-            let known = RetriedState::ALL.map(|retried| retried.state().as_str());
-            format!("not one of {}; name the users of others", known.join(", "))
-        })
-}
-
-fn parse_user(id: &str) -> Result<UserId, String> {
-    UserId::parse(id).ok_or_else(|| "not a user id".to_owned())
 }
 
 pub(super) async fn outbox(command: OutboxCommand) -> Result<Ended, CommandError> {

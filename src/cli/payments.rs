@@ -14,6 +14,7 @@ use crate::model::payment::{VerdictChange, WaitingPayment};
 use crate::model::time::{Age, Timestamp};
 use crate::model::user::UserId;
 use crate::ops::payments::{self as ops, Report, Request, because};
+use crate::ops::wanted;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PaymentsCommand {
@@ -45,10 +46,10 @@ pub(super) struct WaitingArgs {
 #[derive(Debug, Args)]
 pub(super) struct AttributeArgs {
     /// The Checkout Session, cs_…, or the subscription, sub_…
-    #[arg(value_name = "SESSION", value_parser = parse_payment)]
+    #[arg(value_name = "SESSION", value_parser = wanted::payment)]
     payment: String,
     /// Clerk's user id, user_…
-    #[arg(value_parser = parse_user)]
+    #[arg(value_parser = wanted::clerk_user)]
     user: UserId,
     /// Even if it belongs to somebody else
     #[arg(long)]
@@ -58,19 +59,6 @@ pub(super) struct AttributeArgs {
     unmirrored: bool,
     #[command(flatten)]
     acting: ActingArgs,
-}
-
-fn parse_payment(id: &str) -> Result<String, String> {
-    let is_one = ["cs_", "sub_"].iter().any(|form| id.starts_with(form));
-    let fits = is_one && id.len() <= 255 && id.bytes().all(|b| b.is_ascii_graphic());
-    fits.then(|| id.to_owned())
-        .ok_or_else(|| "neither a Checkout Session, cs_…, nor a subscription, sub_…".to_owned())
-}
-
-fn parse_user(id: &str) -> Result<UserId, String> {
-    UserId::parse(id)
-        .filter(UserId::is_clerk_form)
-        .ok_or_else(|| "not a user id: Clerk's begin with user_".to_owned())
 }
 
 pub(super) async fn payments(command: PaymentsCommand) -> Result<Ended, CommandError> {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Figures, Sources};
-use crate::config::AdminSettings;
+use super::engines::queue::waiting;
+use crate::admin::api::AskQueue;
+use crate::admin::{self, Desk, Figures, Sources};
+use crate::config::Config;
+use crate::error_chain::ErrorChain;
 use crate::ingress::{self, Limits};
 
 /// Who asks are a few scrapers and people.
@@ -25,15 +29,18 @@ pub(super) struct PrivateDoor {
     /// Whether to go on if that address cannot be had: nobody has asked for it.
     may_be_missing: bool,
     token: Option<SecretString>,
+    ask_queue: AskQueue,
 }
 
 impl PrivateDoor {
     /// The one that the settings ask for; `None` where it is switched off.
-    pub(super) fn of(settings: &AdminSettings) -> Option<Self> {
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        let settings = &config.admin;
         Some(Self {
             listen: settings.listen?,
             may_be_missing: settings.is_at_the_default(),
             token: settings.token.clone(),
+            ask_queue: ask_queue(config),
         })
     }
 
@@ -45,6 +52,11 @@ impl PrivateDoor {
         stop: CancellationToken,
     ) -> anyhow::Result<Option<impl Future<Output = ()> + Send + 'static>> {
         let Self { listen, token, .. } = self;
+        let desk = Desk {
+            store: sources.store.clone(),
+            queue: self.ask_queue,
+            clock: Arc::clone(&sources.clock),
+        };
         let listener = match TcpListener::bind(listen).await {
             Ok(listener) => listener,
             Err(error) if self.may_be_missing => {
@@ -63,7 +75,7 @@ impl PrivateDoor {
         };
         let address = listener.local_addr().context("cannot listen")?;
         tracing::info!(listen = %address, "metrics are at http://{address}/metrics");
-        let router = admin::router(Arc::new(Figures::new(sources)), token.as_ref());
+        let router = admin::router(Arc::new(Figures::new(sources)), desk, token.as_ref());
         let limits = Limits {
             max_connections: CONNECTIONS,
             shutdown_grace: GRACE,
@@ -73,4 +85,16 @@ impl PrivateDoor {
             ingress::serve(listener, router, limits, stop).await;
         }))
     }
+}
+
+/// Asks anew each time: who looks at the queue is a person, once in a while.
+fn ask_queue(config: &Config) -> AskQueue {
+    let config = Arc::new(config.clone());
+    Box::new(move || {
+        let config = Arc::clone(&config);
+        let asked = async move { waiting(&config).await };
+        asked
+            .map(|answer| answer.map_err(|error| ErrorChain(error.as_ref()).to_string()))
+            .boxed()
+    })
 }

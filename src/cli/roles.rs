@@ -179,7 +179,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         } else {
             Vec::new()
         },
-        private_door: PrivateDoor::of(&config.admin),
+        private_door: PrivateDoor::of(config),
         clock: Arc::new(SystemClock),
         seed,
     })

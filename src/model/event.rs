@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::replay::ReplayId;
 use super::source::SourceName;
@@ -15,7 +16,8 @@ use super::time::Timestamp;
 ///
 /// One to 255 visible ASCII characters. Clerk: the `svix-id` header (the body carries no id).
 /// Stripe: the `id` of the body.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String)]
 pub struct EventId(String);
 
 impl EventId {
@@ -52,7 +54,8 @@ impl Serialize for EventId {
 
 /// The provider's name of what happened, such as `user.updated`. An open set: any text of one to
 /// 128 visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String)]
 pub struct EventType(String);
 
 impl EventType {
@@ -87,7 +90,7 @@ impl Serialize for EventType {
 
 /// What identifies an event in the ledger. Displayed as `{source}/{event id}`, which is also the
 /// `message_id` on a broker.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 pub struct EventKey {
     /// Where it came from.
     pub source: SourceName,

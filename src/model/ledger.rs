@@ -1,6 +1,7 @@
 //! The ledger as it is read: filters, listings, one event in full, and the account of all.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::entitlement::Entitlement;
 use super::entitlement::purchase::Purchase;
@@ -14,7 +15,7 @@ use super::user::UserId;
 
 /// Which events are meant. Everything that is set must hold; an empty filter is all events. As JSON it
 /// has what is set, by the names of the command's options.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventFilter {
     /// In one of these states; empty: in any.
     #[serde(rename = "state", skip_serializing_if = "Vec::is_empty")]
@@ -46,7 +47,7 @@ pub struct EventFilter {
 }
 
 /// One line of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventSummary {
     /// Its identity.
     #[serde(flatten)]
@@ -76,7 +77,7 @@ pub struct EventSummary {
 }
 
 /// One recorded attempt. A first attempt that succeeds leaves no row here: the ledger row says it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attempt {
     /// Counted from 1.
     pub attempt: u32,
@@ -104,7 +105,7 @@ pub struct EventRecord {
 }
 
 /// How many events of one source are in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StateCount {
     /// The source.
     pub source: SourceName,
@@ -117,7 +118,7 @@ pub struct StateCount {
 }
 
 /// How many events of one source were ignored for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct IgnoredCount {
     /// The source.
     pub source: SourceName,
@@ -128,7 +129,7 @@ pub struct IgnoredCount {
 }
 
 /// The events that wait for the user of their payment to be known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WaitingCount {
     /// What they are about: payments, and the customers of subscriptions.
     pub payments: u64,
@@ -184,7 +185,7 @@ pub enum AtBroker {
 }
 
 /// Everything the mirror knows of one user, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct UserReport {
     /// Clerk's id.
     pub id: UserId,
@@ -206,7 +207,7 @@ pub struct UserReport {
 }
 
 /// The columns of `users` that identify a person to a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MirroredUser {
     /// The application's own id.
     pub external_id: Option<String>,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::time::Timestamp;
 
@@ -15,7 +16,8 @@ fn one_line(text: &str, most: usize) -> Option<String> {
 }
 
 /// Who acts: whatever name the people of an installation know each other by. Not authenticated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String)]
 pub struct Operator(String);
 
 impl Operator {
@@ -90,7 +92,7 @@ pub struct OperatorAction {
 
 /// What an operator asked for, and what came of it. Dry runs are recorded too: who looked may be as
 /// good to know as who changed something.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ActionRecord {
     /// Counts up from the first.
     pub id: i64,

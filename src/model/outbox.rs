@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::source::SourceName;
 use super::time::Timestamp;
 use super::user::{Revision, UserId};
 
 /// Where the delivery of one user's desired metadata stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Not delivered, or not known to be; will be sent when due.
     Pending,
@@ -197,7 +199,7 @@ impl RetryReason {
 }
 
 /// One row of the outbox, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct OutboxEntry {
     /// Whose metadata.
     pub user_id: UserId,
@@ -220,7 +222,7 @@ pub struct OutboxEntry {
 }
 
 /// One user's entry with its history, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct OutboxRecord {
     /// The entry.
     #[serde(flatten)]
@@ -234,7 +236,7 @@ pub struct OutboxRecord {
 }
 
 /// One attempt at delivery.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct OutboxAttempt {
     /// When it ended.
     pub at: Timestamp,
@@ -247,7 +249,7 @@ pub struct OutboxAttempt {
 }
 
 /// How many entries are in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OutboxCount {
     /// The state.
     pub state: DeliveryState,
@@ -258,7 +260,7 @@ pub struct OutboxCount {
 }
 
 /// Which entries. Everything given must hold; an empty list holds for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OutboxFilter {
     /// Of one of these users.
     #[serde(skip_serializing_if = "Vec::is_empty")]

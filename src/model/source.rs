@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// A provider whose signatures we can verify and whose events we understand.
 ///
 /// Adding a variant makes the compiler list every place that has to learn about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// Identity; its webhooks are signed and delivered by Svix.
@@ -39,7 +40,8 @@ impl fmt::Display for Provider {
 /// The name of a source: a path segment, a ledger key and a metrics label at once.
 ///
 /// One to 63 lower-case ASCII letters, digits and hyphens.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String)]
 pub struct SourceName(Arc<str>);
 
 impl SourceName {

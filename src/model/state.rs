@@ -3,10 +3,12 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Where an accepted event stands. Every event is in exactly one state, and `accepted = sum of all
 /// states + still queued` holds at any time (promise P5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum EventState {
     /// In the ledger and back on the queue, to be processed again.
     Queued,

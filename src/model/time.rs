@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Values below this are taken for seconds, values from it on for milliseconds: as seconds it is the
 /// year 5138, as milliseconds it is March 1973.
@@ -14,7 +15,8 @@ const FIRST_MILLISECOND_VALUE: i64 = 100_000_000_000;
 ///
 /// Written (`Display`, JSON, SQLite) as RFC 3339 in UTC with three decimals, so that the text order
 /// of two values is their order in time for the years 0 to 9999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::time::Timestamp;
 
 /// A Clerk user id, such as `user_2g7np7Hrk0SN6kj5EDMLDaKNL0S`. One to 255 visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String)]
 pub struct UserId(String);
 
 impl UserId {

@@ -1,6 +1,7 @@
 //! The account of all events: accepted = sum of states + still queued (promise P5).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::ledger::{
     AtBroker, EventCounts, IgnoredCount, StateCount, Waiting, WaitingCount,
@@ -14,7 +15,7 @@ use crate::store::{Store, StoreError};
 /// embedded queue an event that is in both counts as the database's, so the sum is exact while events
 /// flow. A broker's messages can only be counted: each counts as one event, a duplicate too, and those
 /// that a worker has in hand are not seen. There the sum is exact once the queue is empty.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     /// Events: those in the ledger and those that only the queue holds.
     pub accepted: u64,
@@ -34,7 +35,7 @@ pub struct Account {
 }
 
 /// What waits in the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueueAccount {
     /// Messages, duplicates included.
     pub messages: u64,

@@ -6,3 +6,4 @@ pub mod outbox;
 pub mod payments;
 pub mod replays;
 pub mod users;
+pub mod wanted;

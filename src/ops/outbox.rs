@@ -4,6 +4,7 @@
 //! `operator_actions`. What is made due is sent by the dispatchers, at their own pace.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
 use crate::model::outbox::{DeliveryState, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter};
@@ -26,37 +27,38 @@ pub enum Retried {
     All,
 }
 
-/// The states that can be retried as a whole. To send again what was delivered, or to whom Clerk does
-/// not know, users have to be named.
+/// The states that can be retried as a whole. To send again what was delivered, users have to be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetriedState {
     /// What waits for its next attempt.
     Pending,
     /// What Clerk refuses.
     Parked,
+    /// What is for users whom Clerk did not know: all of them, if the key was that of another instance.
+    UserGone,
     /// What someone gave up on.
     Discarded,
 }
 
 impl RetriedState {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Parked, Self::Discarded];
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Parked, Self::UserGone, Self::Discarded];
 
     /// The state of the entries.
     pub const fn state(self) -> DeliveryState {
         match self {
             Self::Pending => DeliveryState::Pending,
             Self::Parked => DeliveryState::Parked,
+            Self::UserGone => DeliveryState::UserGone,
             Self::Discarded => DeliveryState::Discarded,
         }
     }
 }
 
 /// What was found, and what was done about it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Done {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// Some of the entries, as they were before.
     pub examples: Vec<OutboxEntry>,
@@ -137,7 +139,7 @@ async fn change(
 }
 
 /// How much there is in each state, and since when the longest undelivered one has been desired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Summary {
     /// By state.
     pub states: Vec<OutboxCount>,

@@ -9,6 +9,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
 use crate::model::payment::{Attribution, Basis, Move, Ownership, VerdictChange};
@@ -34,7 +35,7 @@ pub struct Request {
 }
 
 /// What was done, or would be, and what comes of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Report {
     /// The payment.
     pub payment: String,

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::operator::{ActionRecord, Mode, Operator};
 use crate::model::replay::plan::ReplayPlan;
@@ -17,10 +18,9 @@ use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
 /// What a replay would take; nothing was changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Planned {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// What it would take.
     pub plan: ReplayPlan,
@@ -29,10 +29,9 @@ pub struct Planned {
 }
 
 /// A replay that was started.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Started {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// Its number; `None`: there was nothing to replay.
     pub replay: Option<ReplayId>,
@@ -41,7 +40,7 @@ pub struct Started {
 }
 
 /// What came of an order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Ordered {
     /// A dry run.
@@ -51,7 +50,7 @@ pub enum Ordered {
 }
 
 /// A replay with what came of it, and how long it will take yet.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Status {
     /// The replay.
     #[serde(flatten)]

@@ -100,6 +100,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &["clerk_api/http.rs", "http_client.rs", "sender/"],
     ),
     ("prometheus_client", &["admin/page.rs"]),
+    ("utoipa_axum", &["admin/api/"]),
+    ("utoipa", &["admin/api/", "model/", "ops/"]),
     ("svix", &["provider/clerk/"]),
     ("hmac", &["provider/stripe/"]),
     ("clap", &["cli/"]),

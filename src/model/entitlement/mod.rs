@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::payment::Facts;
 use super::words::words;
@@ -90,7 +91,7 @@ impl Default for Policy {
 }
 
 /// The paid state of one user, with the reason for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Entitlement {
     /// Whether the user has access.
     pub paid: bool,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Entitlement, PaymentState, Policy, Rule};
 use crate::model::payment::{
@@ -12,7 +13,7 @@ use crate::model::payment::{
 use crate::model::time::Timestamp;
 
 /// One purchase and the verdict on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Purchase {
     /// Whether it gives access.
     pub paid: bool,

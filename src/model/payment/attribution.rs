@@ -1,6 +1,7 @@
 //! What comes of giving a payment to a user by hand, and what waits for that.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::FactKind;
 use crate::model::entitlement::Entitlement;
@@ -20,7 +21,7 @@ pub enum Attribution {
 }
 
 /// Whose a session or a subscription is, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ownership {
     /// Whose it is; `None` while that is not known.
     pub owner: Option<UserId>,
@@ -84,7 +85,7 @@ impl Attributed {
 }
 
 /// What one user is entitled to, before and after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct VerdictChange {
     /// Who.
     pub user: UserId,
@@ -95,7 +96,7 @@ pub struct VerdictChange {
 }
 
 /// A session or a subscription that changes hands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Move {
     /// Which of the two.
     pub kind: FactKind,
@@ -108,7 +109,7 @@ pub struct Move {
 }
 
 /// A session or a subscription with events that wait for its user to be known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WaitingPayment {
     /// Its id; what the events are about, if no such fact is without a user.
     pub id: String,

@@ -1,12 +1,13 @@
 //! Charges: how much of a payment was given back, in sum.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PaymentFact;
 use crate::model::time::Timestamp;
 
 /// What is known of one charge; events tell of it when some of it is refunded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Charge {
     /// Stripe's id, `ch_…` or `py_…`.
     pub id: String,

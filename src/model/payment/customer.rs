@@ -1,11 +1,12 @@
 //! Customers: whose they are, and nothing else.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{NamedUser, PaymentFact};
 
 /// A customer of Stripe's who is one of our users. Customers who name no user leave no fact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Customer {
     /// Stripe's id, `cus_…`.
     pub id: String,

@@ -1,6 +1,7 @@
 //! Disputes: payments that the customer's bank takes back, or tries to.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PaymentFact;
 use crate::model::time::Timestamp;
@@ -34,7 +35,7 @@ words! {
 }
 
 /// Everything known of one dispute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dispute {
     /// Stripe's id, `dp_…` or `du_…`.
     pub id: String,

@@ -1,6 +1,7 @@
 //! Invoices: which payment is for which subscription.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PaymentFact;
 use crate::model::time::Timestamp;
@@ -22,7 +23,7 @@ words! {
 }
 
 /// Everything known of one invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invoice {
     /// Stripe's id, `in_…`.
     pub id: String,

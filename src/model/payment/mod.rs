@@ -21,6 +21,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::time::Timestamp;
 use super::user::UserId;
@@ -71,7 +72,7 @@ super::words::words! {
 ///
 /// The earliest naming holds: a later event cannot hand a payment over to somebody else. Namings of
 /// the same second are ordered by the id, which is arbitrary but the same everywhere.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 pub struct NamedUser {
     /// `created` of the event that named the user.
     pub at: Timestamp,
@@ -150,7 +151,7 @@ impl Fact {
 pub type ById<F> = BTreeMap<String, F>;
 
 /// A set of facts. Serialised as a list for each kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Facts {
     /// Checkout Sessions.
     #[serde(rename = "checkout_sessions", serialize_with = "as_list")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Fact, Facts};
 use crate::model::time::Timestamp;
@@ -67,7 +68,7 @@ pub fn owners(facts: &Facts) -> Owners {
 }
 
 /// Whose a customer is, and what says so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CustomerLink {
     /// Stripe's customer.
     pub customer: String,

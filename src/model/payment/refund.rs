@@ -1,6 +1,7 @@
 //! Refunds: money on its way back.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::PaymentFact;
 use crate::model::time::Timestamp;
@@ -31,7 +32,7 @@ impl RefundStatus {
 }
 
 /// Everything known of one refund.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refund {
     /// Stripe's id, `re_…`.
     pub id: String,

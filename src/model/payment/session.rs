@@ -1,6 +1,7 @@
 //! Checkout Sessions: what a customer was offered, and whether the money came.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{NamedUser, PaymentFact};
 use crate::model::time::Timestamp;
@@ -34,7 +35,7 @@ words! {
 }
 
 /// Everything known of one Checkout Session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CheckoutSession {
     /// Stripe's id, `cs_…`.
     pub id: String,

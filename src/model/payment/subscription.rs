@@ -1,6 +1,7 @@
 //! Subscriptions: what keeps access, or ends it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{NamedUser, PaymentFact};
 use crate::model::time::Timestamp;
@@ -43,7 +44,7 @@ impl SubscriptionStatus {
 }
 
 /// Everything known of one subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Subscription {
     /// Stripe's id, `sub_…`.
     pub id: String,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::event::{Event, EventKey};
 use super::ledger::EventFilter;
@@ -20,7 +21,8 @@ pub mod pace;
 pub mod plan;
 
 /// The number of a replay, counted up from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = i64)]
 pub struct ReplayId(i64);
 
 impl ReplayId {
@@ -55,7 +57,8 @@ impl Serialize for ReplayId {
 }
 
 /// How many events a replay puts on the queue in a second, 1 to 1000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = i64)]
 pub struct ReplayRate(u32);
 
 impl ReplayRate {
@@ -152,7 +155,7 @@ impl ReplayOrder {
 }
 
 /// A replay, and how far it is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Replay {
     /// Its number.
     pub id: ReplayId,
@@ -185,7 +188,7 @@ pub struct Replay {
 }
 
 /// How many events of a replay ended in one way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayOutcome {
     /// What processing came to.
     pub outcome: String,
@@ -200,7 +203,7 @@ pub struct ReplayOutcome {
 }
 
 /// A replay with what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ReplayRecord {
     /// The replay.
     #[serde(flatten)]
@@ -216,7 +219,7 @@ pub struct ReplayRecord {
 }
 
 /// One event of a replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayedEvent {
     /// Its place in the replay, from 1.
     pub position: u64,
@@ -238,7 +241,7 @@ pub struct ReplayedEvent {
 }
 
 /// One replay of an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayOfEvent {
     /// The replay.
     pub replay: ReplayId,
@@ -261,7 +264,7 @@ pub struct ReplayOfEvent {
 }
 
 /// How far a running replay is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayProgress {
     /// Which.
     pub id: ReplayId,
@@ -281,7 +284,7 @@ pub struct StartedReplay {
 }
 
 /// What came of a request to cancel a replay.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct CancelledReplay {
     /// The replay as it is now.
     #[serde(flatten)]

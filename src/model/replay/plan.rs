@@ -1,6 +1,7 @@
 //! What a replay would take: looked at before anything is done.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::event::EventType;
 use crate::model::source::SourceName;
@@ -8,7 +9,7 @@ use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 
 /// The events that a replay would have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayPlan {
     /// How many.
     pub events: u64,
@@ -25,7 +26,7 @@ pub struct ReplayPlan {
 }
 
 /// Events that match, by what they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayedKind {
     /// What happened.
     #[serde(rename = "type")]

@@ -46,7 +46,7 @@ fn what_to_retry_and_why_must_be_said() {
     home.run(["outbox", "retry", "--all", "--execute", "--reason", " "])
         .failed_with(2, &["write one line"]);
     home.run(["outbox", "retry", "--state", "delivered"])
-        .failed_with(2, &["pending, parked, discarded", "name the users"]);
+        .failed_with(2, &["pending, parked, user_gone, discarded", "name the users"]);
     home.run(["outbox", "discard"]).failed_with(2, &["USER"]);
     home.run(["outbox", "show", "no one"])
         .failed_with(2, &["not a user id"]);
@@ -77,7 +77,10 @@ fn an_entry_is_given_up_and_taken_up_again() {
     let planned = home.run(["outbox", "retry", "--state", "discarded", "--json"]);
     assert_eq!(planned.code, Some(3), "{planned:?}");
     let plan: serde_json::Value = serde_json::from_str(&planned.stdout).unwrap();
-    assert_eq!((&plan["matched"], &plan["changed"]), (&1.into(), &0.into()));
+    assert_eq!(
+        (&plan["action"]["matched"], &plan["action"]["changed"]),
+        (&1.into(), &0.into())
+    );
     assert_eq!(plan["examples"][0]["user_id"], ADA);
     let who = ["--operator", "bob", "--json"];
     let words = ["outbox", "retry", ADA]
@@ -86,10 +89,10 @@ fn an_entry_is_given_up_and_taken_up_again() {
         .chain(who);
     let done = home.json(words);
     assert_eq!(
-        (&done["changed"], &done["operator"]),
+        (&done["action"]["changed"], &done["action"]["operator"]),
         (&1.into(), &"bob".into())
     );
-    assert_eq!(done["reason"], "a test account");
+    assert_eq!(done["action"]["reason"], "a test account");
     let shown = home.output(["outbox", "show", ADA]);
     assert!(shown.contains("state        pending"), "{shown}");
 }
