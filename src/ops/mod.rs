@@ -4,4 +4,5 @@ pub mod account;
 pub mod checkup;
 pub mod outbox;
 pub mod payments;
+pub mod preview;
 pub mod users;

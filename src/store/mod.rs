@@ -35,14 +35,19 @@ mod fold;
 mod migrate;
 mod payments;
 pub mod postgres;
+mod preview;
+mod previews;
 mod problem;
 mod related;
+mod shelf;
 pub mod sqlite;
 mod tables;
 
+pub use self::previews::Previews;
+
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Debug + Send + Sync {
+pub trait Store: Previews + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

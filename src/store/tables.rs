@@ -8,6 +8,7 @@ use super::facts::{Selection, Stored};
 use super::fold::users::{KnownUser, UserFold};
 use super::fold::{Grouped, LedgerHead};
 use super::problem::ApplyError;
+use super::shelf::{Rows, Shelf};
 use crate::model::changes::{Outcome, Planned};
 use crate::model::entitlement::Entitlement;
 use crate::model::event::EventKey;
@@ -48,6 +49,13 @@ pub(super) trait Tables: Send {
 
     /// Reads stored facts.
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
+
+    /// Reads rows as they lie in their table, for who compares them.
+    async fn read_rows(
+        &mut self,
+        shelf: &'static Shelf,
+        keys: &[String],
+    ) -> Result<Rows, ApplyError>;
 
     /// Until the transaction ends, nobody else holds any of these keys.
     async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<Held, ApplyError>;

@@ -44,12 +44,14 @@ mod locks;
 mod operators;
 mod outbox;
 mod payments;
+mod previews;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
 mod retries;
 mod rows;
 mod schema;
+mod shelf;
 mod tables;
 mod users;
 

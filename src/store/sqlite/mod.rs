@@ -39,11 +39,13 @@ mod ledger;
 mod operators;
 mod outbox;
 mod payments;
+mod previews;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
 mod retries;
 mod rows;
+mod shelf;
 mod tables;
 mod users;
 

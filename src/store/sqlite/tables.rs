@@ -11,8 +11,9 @@ use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
+use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
+use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, shelf, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -71,6 +72,14 @@ impl Tables for SqliteTables<'_> {
 
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {
         facts::select(self.0, selection).await
+    }
+
+    async fn read_rows(
+        &mut self,
+        of: &'static Shelf,
+        keys: &[String],
+    ) -> Result<Rows, ApplyError> {
+        shelf::read(self.0, of, keys).await
     }
 
     async fn hold(&mut self, _keys: &BTreeSet<String>) -> Result<Held, ApplyError> {
