@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod mask;
 pub mod operator;
 pub mod outbox;
+pub mod pause;
 pub mod payment;
 pub mod preview;
 pub mod replay;

@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 /// states + still queued` holds at any time (promise P5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventState {
-    /// In the ledger and back on the queue, to be processed again.
+    /// In the ledger, and back on the queue to be processed again; or held back, with the outcome
+    /// `paused`, until its source is resumed.
     Queued,
     /// Its effect is committed, or was found to be superseded; `outcome` says which.
     Applied,

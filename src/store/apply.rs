@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
-use super::fold::{Grouped, group};
+use super::fold::{Grouped, group, pause};
 use super::payments;
 use super::problem::{ApplyError, Problem};
 use super::tables::Tables;
@@ -98,7 +98,8 @@ async fn apply_part(
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
     let heads = tables.ledger_heads(batch).await?;
-    let groups = group(batch, &heads);
+    let mut groups = group(batch, &heads);
+    pause(&mut groups, &tables.paused_sources().await?);
     let mut outcomes: Vec<Outcome> = groups
         .iter()
         .map(|grouped| without_effect(grouped, now))
@@ -132,6 +133,7 @@ async fn apply_part(
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.
 fn without_effect(grouped: &Grouped<'_>, now: Timestamp) -> Outcome {
     match grouped.decision() {
+        None if grouped.is_parked() => Outcome::Parked,
         None => Outcome::Duplicate,
         Some(Decision::Fail(failure)) => Outcome::Failed(failure.kind),
         Some(Decision::Retry(failure)) => {

@@ -33,6 +33,7 @@ mod attribute;
 mod facts;
 mod fold;
 mod migrate;
+mod pauses;
 mod payments;
 pub mod postgres;
 mod preview;
@@ -43,11 +44,12 @@ mod shelf;
 pub mod sqlite;
 mod tables;
 
+pub use self::pauses::Pauses;
 pub use self::previews::Previews;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Previews + Debug + Send + Sync {
+pub trait Store: Previews + Pauses + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -26,6 +26,7 @@ use crate::model::payment::FactKind;
 use crate::model::preview::{
     ColumnPreview, EntityChange, EntityKind, EntityPreview, Previewed, Verdict,
 };
+use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
@@ -179,14 +180,13 @@ fn difference(
         (Some(_), Some(_)) => EntityChange::Changed,
         (Some(_), None) => EntityChange::Removed,
     };
-    let nothing = (&"", &Value::Null);
     let columns = before.or(after)?.iter().map(|(column, _)| *column);
     let columns: Vec<ColumnPreview> = columns
         .enumerate()
         .filter_map(|(place, column)| {
             let value = |row: Option<&Row>| {
                 let cell = row.and_then(|row| row.get(place));
-                cell.map_or_else(|| nothing.1.clone(), |(_, value)| value.clone())
+                cell.map_or(Value::Null, |(_, value)| value.clone())
             };
             let (before, after) = (value(before), value(after));
             (before != after).then_some(ColumnPreview {
@@ -234,6 +234,11 @@ impl Tables for Previewing<'_> {
             }
         }
         Ok(heads)
+    }
+
+    /// None: what events do when they are processed is what is asked.
+    async fn paused_sources(&mut self) -> Result<BTreeSet<SourceName>, ApplyError> {
+        Ok(BTreeSet::new())
     }
 
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {

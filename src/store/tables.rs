@@ -14,6 +14,7 @@ use crate::model::entitlement::Entitlement;
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -46,6 +47,9 @@ pub(super) trait Tables: Send {
         &mut self,
         batch: &[Planned],
     ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError>;
+
+    /// The sources whose events are put aside, as far as that is committed.
+    async fn paused_sources(&mut self) -> Result<BTreeSet<SourceName>, ApplyError>;
 
     /// Reads stored facts.
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;

@@ -3,10 +3,11 @@
 //! Pure: an engine loads the rows, calls these, and writes what they answer, all in one transaction.
 //! So the rules of convergence are written once, whichever engine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::model::changes::{Decision, Planned};
+use crate::model::changes::{Changes, Decision, Failure, Planned};
 use crate::model::event::EventKey;
+use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
 pub(super) mod payments;
@@ -27,26 +28,45 @@ pub(super) struct Grouped<'a> {
     pub(super) deliveries: u32,
     /// What the ledger knew before.
     pub(super) head: Option<LedgerHead>,
+    /// Whether nothing is to be done for it now, as its source is paused.
+    is_paused: bool,
 }
 
 impl<'a> Grouped<'a> {
     /// Whether an earlier delivery has settled this event, so that this one has no effect. What waits
-    /// is recorded, and a failure of another delivery must not keep it from being released.
+    /// is recorded, and neither a failure of another delivery nor a pause must keep it from being
+    /// released.
     pub(super) fn is_duplicate(&self) -> bool {
         self.head.is_some_and(|head| {
             let failed = !matches!(self.planned.decision, Decision::Apply(_));
-            head.state.is_settled() || (failed && head.state == EventState::Waiting)
+            let adds_nothing = failed || self.is_paused;
+            head.state.is_settled() || (adds_nothing && head.state == EventState::Waiting)
         })
     }
 
-    /// The number of the attempt that this batch makes.
-    pub(super) fn attempt(&self) -> u32 {
-        self.head.map_or(0, |head| head.attempts) + 1
+    /// Whether it is only put aside.
+    pub(super) fn is_parked(&self) -> bool {
+        self.is_paused && !self.is_duplicate()
     }
 
-    /// What is to be done, unless it was done.
+    /// The number of the attempt that this batch makes; of the last one, if it makes none.
+    pub(super) fn attempt(&self) -> u32 {
+        let before = self.head.map_or(0, |head| head.attempts);
+        before + u32::from(!self.is_parked())
+    }
+
+    /// What is to be done, unless it was done or has to wait.
     pub(super) fn decision(&self) -> Option<&'a Decision> {
-        (!self.is_duplicate()).then_some(&self.planned.decision)
+        let is_to_do = !self.is_duplicate() && !self.is_parked();
+        is_to_do.then_some(&self.planned.decision)
+    }
+
+    /// Why it cannot be done, if that is what this batch found out.
+    pub(super) fn failure(&self) -> Option<&'a Failure> {
+        match self.decision()? {
+            Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
+            Decision::Apply(_) => None,
+        }
     }
 }
 
@@ -65,10 +85,26 @@ pub(super) fn group<'a>(
                 planned,
                 deliveries: 0,
                 head: heads.get(key).copied(),
+                is_paused: false,
             });
             groups.len() - 1
         });
         groups[place].deliveries += 1;
     }
     groups
+}
+
+/// Puts aside what comes from a paused source. Not what would be ignored anyway, what could not be
+/// taken up again for want of its bytes, or what the queue has given up.
+pub(super) fn pause(groups: &mut [Grouped<'_>], paused: &BTreeSet<SourceName>) {
+    for grouped in groups {
+        let planned = grouped.planned;
+        let can_wait = match &planned.decision {
+            Decision::Apply(Changes::Ignore(_)) => false,
+            Decision::Apply(_) | Decision::Retry(_) => true,
+            Decision::Fail(failure) => !failure.given_up,
+        };
+        grouped.is_paused =
+            can_wait && planned.keep_payload && paused.contains(&planned.event.key.source);
+    }
 }

@@ -12,7 +12,7 @@ use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
 use super::StoreError;
 use super::rows::{Reader, column, stored};
-use crate::model::changes::{Decision, Failure, Outcome, Planned};
+use crate::model::changes::{Failure, Outcome, Planned};
 use crate::model::event::{EventId, EventKey};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
@@ -72,10 +72,7 @@ impl Entry<'_> {
     }
 
     fn failure(&self) -> Option<&Failure> {
-        match &self.grouped.planned.decision {
-            Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
-            Decision::Apply(_) => None,
-        }
+        self.grouped.failure()
     }
 
     /// The chain of causes. A NUL, should one get there, must not keep the failure from the ledger.
@@ -118,6 +115,7 @@ pub(super) async fn write(
     let recorded: Vec<(i64, &Entry<'_>)> = processed
         .iter()
         .filter_map(|entry| Some((*attempts.get(entry.key())?, entry)))
+        .filter(|(_, entry)| !entry.grouped.is_parked())
         .filter(|(attempt, entry)| *attempt > 1 || !entry.simply_succeeded())
         .collect();
     if !recorded.is_empty() {
@@ -141,11 +139,15 @@ async fn upsert(
          ORDER BY e.source COLLATE \"C\", e.event_id COLLATE \"C\" \
          ON CONFLICT (source, event_id) DO UPDATE SET subject = excluded.subject, \
          state = excluded.state, outcome = excluded.outcome, \
-         deliveries = events.deliveries + excluded.deliveries, attempts = events.attempts + 1, \
-         last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
+         deliveries = events.deliveries + excluded.deliveries, \
+         attempts = events.attempts + CASE excluded.outcome WHEN 'paused' THEN 0 ELSE 1 END, \
+         last_error = CASE excluded.outcome WHEN 'paused' THEN events.last_error \
+         ELSE excluded.last_error END, \
+         fingerprint = CASE excluded.outcome WHEN 'paused' THEN events.fingerprint \
+         ELSE excluded.fingerprint END, \
          applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at \
          WHERE events.state NOT IN ('applied', 'ignored', 'discarded') \
-         AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying')) \
+         AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying', 'queued')) \
          RETURNING source, event_id, attempts",
     )
     .bind(column(entries, |entry| entry.key().source.as_str()))
@@ -166,7 +168,8 @@ async fn upsert(
     .bind(column(entries, |entry| {
         entry.failure().map(|failure| failure.fingerprint.as_str())
     }))
-    // The first delivery's time and bytes stand: later ones are the same event.
+    // The first delivery's time and bytes stand: later ones are the same event. What is put aside
+    // keeps its last error: nothing new is known.
     .bind(column(entries, |entry| {
         stored(entry.grouped.planned.event.received_at)
     }))

@@ -43,6 +43,7 @@ mod ledger;
 mod locks;
 mod operators;
 mod outbox;
+mod pauses;
 mod payments;
 mod previews;
 mod read_ledger;

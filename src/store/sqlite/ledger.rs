@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
 use super::rows::{Reader, json_list};
-use crate::model::changes::{Decision, Failure, Outcome, Planned};
+use crate::model::changes::{Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
@@ -92,18 +92,12 @@ pub(super) async fn write(
             outcome.state(),
             Some(EventState::Applied | EventState::Ignored)
         );
-        if grouped.attempt() > 1 || !simply_succeeded {
+        let is_attempt = !grouped.is_parked();
+        if is_attempt && (grouped.attempt() > 1 || !simply_succeeded) {
             record_attempt(connection, grouped, *outcome, now).await?;
         }
     }
     Ok(())
-}
-
-fn failure<'a>(grouped: &Grouped<'a>) -> Option<&'a Failure> {
-    match &grouped.planned.decision {
-        Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
-        Decision::Apply(_) => None,
-    }
 }
 
 async fn upsert(
@@ -118,7 +112,7 @@ async fn upsert(
     )
     .push_values(rows, |mut row, (grouped, outcome)| {
         let event = &grouped.planned.event;
-        let failure = failure(grouped);
+        let failure = grouped.failure();
         let state = outcome.state();
         row.push_bind(event.key.source.as_str())
             .push_bind(event.key.id.as_str())
@@ -135,12 +129,16 @@ async fn upsert(
             .push_bind(outcome.next_attempt_at().map(|at| at.to_string()))
             .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]));
     })
-    // The first delivery's time and bytes stand: later ones are the same event.
+    // The first delivery's time and bytes stand: later ones are the same event. What is put aside
+    // keeps its last error: nothing new is known.
     .push(
         " ON CONFLICT (source, event_id) DO UPDATE SET subject = excluded.subject, \
          state = excluded.state, outcome = excluded.outcome, \
          deliveries = events.deliveries + excluded.deliveries, attempts = excluded.attempts, \
-         last_error = excluded.last_error, fingerprint = excluded.fingerprint, \
+         last_error = CASE excluded.outcome WHEN 'paused' THEN events.last_error \
+         ELSE excluded.last_error END, \
+         fingerprint = CASE excluded.outcome WHEN 'paused' THEN events.fingerprint \
+         ELSE excluded.fingerprint END, \
          applied_at = excluded.applied_at, next_attempt_at = excluded.next_attempt_at",
     )
     .build()
@@ -167,7 +165,7 @@ async fn record_attempt(
     .bind(event.trigger.name())
     .bind(outcome.state().map(EventState::as_str))
     .bind(outcome.as_str())
-    .bind(failure(grouped).map(|failure| failure.message.as_str()))
+    .bind(grouped.failure().map(|failure| failure.message.as_str()))
     .execute(connection)
     .await?;
     Ok(())

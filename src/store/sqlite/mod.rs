@@ -38,6 +38,7 @@ mod filter;
 mod ledger;
 mod operators;
 mod outbox;
+mod pauses;
 mod payments;
 mod previews;
 mod read_ledger;

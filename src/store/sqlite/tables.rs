@@ -13,11 +13,12 @@ use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
 use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, shelf, users};
+use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, shelf, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -68,6 +69,10 @@ impl Tables for SqliteTables<'_> {
         batch: &[Planned],
     ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError> {
         ledger::heads(self.0, batch).await
+    }
+
+    async fn paused_sources(&mut self) -> Result<BTreeSet<SourceName>, ApplyError> {
+        pauses::in_force(self.0).await
     }
 
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {
