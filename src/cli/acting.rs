@@ -25,11 +25,7 @@ pub(super) struct ActingArgs {
 impl ActingArgs {
     /// Who it is.
     pub(super) fn operator(&self, config: &Config) -> Operator {
-        let login = || config.login.as_deref().and_then(Operator::parse);
-        self.operator
-            .clone()
-            .or_else(login)
-            .unwrap_or_else(Operator::unknown)
+        who(self.operator.clone(), config)
     }
 
     /// Whether for real.
@@ -41,10 +37,16 @@ impl ActingArgs {
     }
 }
 
+/// Who acts, if they do not say.
+pub(super) fn who(named: Option<Operator>, config: &Config) -> Operator {
+    let login = || config.login.as_deref().and_then(Operator::parse);
+    named.or_else(login).unwrap_or_else(Operator::unknown)
+}
+
 fn parse_reason(text: &str) -> Result<Reason, String> {
     Reason::parse(text).ok_or_else(|| "write one line of up to 1000 characters".to_owned())
 }
 
-fn parse_operator(name: &str) -> Result<Operator, String> {
+pub(super) fn parse_operator(name: &str) -> Result<Operator, String> {
     Operator::parse(name).ok_or_else(|| "write one line of up to 100 characters".to_owned())
 }

@@ -63,7 +63,7 @@ fn parse_state(word: &str) -> Result<EventState, String> {
     })
 }
 
-fn parse_source(name: &str) -> Result<SourceName, String> {
+pub(super) fn parse_source(name: &str) -> Result<SourceName, String> {
     SourceName::parse(name)
         .ok_or_else(|| "a source is named by lower-case letters, digits and hyphens".to_owned())
 }

@@ -5,6 +5,7 @@
 //! [`payment::PaymentFact::merge`] joins what is known of a payment in any order, and
 //! [`entitlement::decide`] derives the paid state from all facts of a user.
 
+pub mod by_hand;
 pub mod changes;
 pub mod entitlement;
 pub mod event;

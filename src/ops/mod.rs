@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod checkup;
+pub mod events;
 pub mod outbox;
 pub mod payments;
 pub mod preview;
+pub mod sources;
 pub mod users;

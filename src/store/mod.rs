@@ -28,8 +28,10 @@ use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod action_log;
 mod apply;
 mod attribute;
+mod event_changes;
 mod facts;
 mod fold;
 mod migrate;
@@ -44,12 +46,14 @@ mod shelf;
 pub mod sqlite;
 mod tables;
 
+pub use self::action_log::ActionLog;
+pub use self::event_changes::EventChanges;
 pub use self::pauses::Pauses;
 pub use self::previews::Previews;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Previews + Pauses + Debug + Send + Sync {
+pub trait Store: ActionLog + EventChanges + Pauses + Previews + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -17,11 +17,8 @@ pub(super) const MOST_BYTES: i64 = 64 * 1024 * 1024;
 pub trait Previews {
     /// Events that match, as they came, the first received first: `limit` at most, and no more than
     /// memory should hold of their bytes. Tells how many there are in all.
-    async fn recall_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Recalled, StoreError>;
+    async fn recall_events(&self, filter: &EventFilter, limit: u32)
+    -> Result<Recalled, StoreError>;
 
     /// Applies a batch as if none of its events had been processed before, tells what that changed, and
     /// undoes it; of `matched` events that the action is about. Nothing stays but the record of the

@@ -14,7 +14,9 @@ use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
-use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, shelf, users};
+use super::{
+    PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, shelf, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -92,11 +94,7 @@ impl Tables for PostgresTables<'_> {
         facts::select(self.0, selection).await
     }
 
-    async fn read_rows(
-        &mut self,
-        of: &'static Shelf,
-        keys: &[String],
-    ) -> Result<Rows, ApplyError> {
+    async fn read_rows(&mut self, of: &'static Shelf, keys: &[String]) -> Result<Rows, ApplyError> {
         shelf::read(self.0, of, keys).await
     }
 

@@ -13,7 +13,9 @@ use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
 use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, shelf, users};
+use super::{
+    SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, shelf, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -79,11 +81,7 @@ impl Tables for SqliteTables<'_> {
         facts::select(self.0, selection).await
     }
 
-    async fn read_rows(
-        &mut self,
-        of: &'static Shelf,
-        keys: &[String],
-    ) -> Result<Rows, ApplyError> {
+    async fn read_rows(&mut self, of: &'static Shelf, keys: &[String]) -> Result<Rows, ApplyError> {
         shelf::read(self.0, of, keys).await
     }
 

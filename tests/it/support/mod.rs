@@ -10,6 +10,7 @@ pub(crate) mod directory;
 pub(crate) mod facts;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
+mod faulty_store_by_hand;
 mod faulty_store_pauses;
 mod faulty_store_previews;
 pub(crate) mod given;
