@@ -24,7 +24,7 @@ Example:
 
 Events go on being accepted; workers record them as `queued`, with the outcome `paused`, and do
 nothing else. No attempt is counted. What is ignored anyway is recorded as ever.
-A batch of events that is being written at this moment is not held up any more.
+On Postgres, a batch that is being written at this moment may still take effect.
 A dry run that finds something to do ends with 3.")]
     Pause(ChangeArgs),
     /// Process the events of sources again, those put aside included; a dry run without --execute

@@ -40,7 +40,8 @@ Ends with 3 if something would change.")]
     #[command(after_help = "\
 Examples:
   hookmirror events discard --fingerprint 3f2a9c81d0e4
-  hookmirror events discard --state failed --until 2026-11-01 --execute --reason 'test data, OPS-123'
+  hookmirror events discard --state failed --until 2026-11-01 \\
+      --execute --reason 'test data, OPS-123'
 
 Whoever delivers them again changes nothing any more. What a waiting event has told of a payment
 stays recorded; it only waits no longer. To take a discarded event up again, replay it.

@@ -19,4 +19,5 @@ pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod rabbitmq;
+pub(crate) mod rows;
 pub(crate) mod server;
