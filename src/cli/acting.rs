@@ -26,11 +26,7 @@ pub(super) struct ActingArgs {
 impl ActingArgs {
     /// Who it is.
     pub(super) fn operator(&self, config: &Config) -> Operator {
-        let login = || config.login.as_deref().and_then(Operator::parse);
-        self.operator
-            .clone()
-            .or_else(login)
-            .unwrap_or_else(Operator::unknown)
+        who(self.operator.clone(), config)
     }
 
     /// Whether for real.
@@ -40,4 +36,10 @@ impl ActingArgs {
             _ => Mode::DryRun,
         }
     }
+}
+
+/// Who acts, if they do not say.
+pub(super) fn who(named: Option<Operator>, config: &Config) -> Operator {
+    let login = || config.login.as_deref().and_then(Operator::parse);
+    named.or_else(login).unwrap_or_else(Operator::unknown)
 }

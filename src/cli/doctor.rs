@@ -355,6 +355,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         Ok(account) => findings.extend(checkup::events(&account, now)),
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
+    findings.extend(checkup::pauses(&*store, now).await);
     let has_key = config.has_clerk_key(None);
     findings.extend(checkup::outbox(&*store, has_key, now).await);
     findings

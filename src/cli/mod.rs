@@ -12,6 +12,7 @@ use crate::config::{Config, ConfigProblems};
 use crate::error_chain::ErrorChain;
 
 mod acting;
+mod actions;
 pub mod demo;
 mod doctor;
 mod engines;
@@ -21,9 +22,11 @@ mod migrate;
 mod outbox;
 mod output;
 mod payments;
+mod preview;
 mod private_door;
 mod roles;
 mod send;
+mod sources;
 mod system;
 mod users;
 
@@ -72,6 +75,12 @@ enum Command {
     /// Look after payments whose user is not known, or not the right one
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
+    /// Look at who pushes events, and pause or resume their processing
+    #[command(subcommand)]
+    Sources(sources::SourcesCommand),
+    /// Look at what people did by hand
+    #[command(subcommand)]
+    Actions(actions::ActionsCommand),
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -160,6 +169,8 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Events(command) => events::events(command).await,
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
+        Command::Sources(command) => sources::sources(command).await,
+        Command::Actions(command) => actions::actions(command).await,
         Command::Users(command) => users::users(command).await,
     }
 }

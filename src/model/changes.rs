@@ -55,6 +55,9 @@ pub struct Failure {
     /// The same for every event that fails in the same way: made of kind, place and type, not of
     /// ids or times.
     pub fingerprint: String,
+    /// Whether the queue has given the event up: what else would be done with it must not put it back
+    /// there.
+    pub given_up: bool,
 }
 
 impl Failure {
@@ -72,6 +75,16 @@ impl Failure {
             kind,
             message,
             fingerprint: hex::encode(&digest.finalize()[..6]),
+            given_up: false,
+        }
+    }
+
+    /// The same of an event that the queue has given up.
+    #[must_use]
+    pub fn given_up(self) -> Self {
+        Self {
+            given_up: true,
+            ..self
         }
     }
 }
@@ -141,6 +154,8 @@ pub enum Outcome {
         /// When it will be tried again.
         at: Timestamp,
     },
+    /// Nothing yet: its source is paused.
+    Parked,
     /// This event was settled by an earlier delivery.
     Duplicate,
 }
@@ -168,6 +183,7 @@ impl Outcome {
             Self::Ignored(IgnoreReason::TestEvent) => Self::TEST_EVENT,
             Self::Ignored(IgnoreReason::LiveEvent) => Self::LIVE_EVENT,
             Self::Failed(kind) | Self::Retrying { kind, .. } => kind,
+            Self::Parked => "paused",
             Self::Duplicate => "duplicate",
         }
     }
@@ -193,6 +209,7 @@ impl Outcome {
             Self::Ignored(_) => Some(EventState::Ignored),
             Self::Failed(_) => Some(EventState::Failed),
             Self::Retrying { .. } => Some(EventState::Retrying),
+            Self::Parked => Some(EventState::Queued),
             Self::Duplicate => None,
         }
     }

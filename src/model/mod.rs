@@ -5,13 +5,17 @@
 //! [`payment::PaymentFact::merge`] joins what is known of a payment in any order, and
 //! [`entitlement::decide`] derives the paid state from all facts of a user.
 
+pub mod by_hand;
 pub mod changes;
 pub mod entitlement;
 pub mod event;
 pub mod ledger;
+pub mod mask;
 pub mod operator;
 pub mod outbox;
+pub mod pause;
 pub mod payment;
+pub mod preview;
 pub mod replay;
 pub mod retry;
 pub mod source;

@@ -114,6 +114,17 @@ pub struct ActionRecord {
     pub dry_run: bool,
 }
 
+/// Which of these records are meant. Everything that is set must hold; an empty filter is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionFilter {
+    /// Recorded before this one, by its id.
+    pub before: Option<i64>,
+    /// Of this person.
+    pub operator: Option<Operator>,
+    /// Of this kind: as the command is called.
+    pub action: Option<String>,
+}
+
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

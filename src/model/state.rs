@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
 #[schema(rename_all = "snake_case")]
 pub enum EventState {
-    /// In the ledger and back on the queue, to be processed again.
+    /// In the ledger, and back on the queue to be processed again; or held back, with the outcome
+    /// `paused`, until its source is resumed.
     Queued,
     /// Its effect is committed, or was found to be superseded; `outcome` says which.
     Applied,

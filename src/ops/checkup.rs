@@ -10,6 +10,7 @@ use crate::error_chain::ErrorChain;
 use crate::model::changes::Outcome;
 use crate::model::ledger::{AtBroker, IgnoredCount, Waiting, WaitingCount};
 use crate::model::outbox::{DeliveryState, OutboxEntry, RetryReason};
+use crate::model::pause::SourceStanding;
 use crate::model::state::EventState;
 use crate::model::time::{Age, Timestamp};
 use crate::store::Store;
@@ -199,6 +200,35 @@ fn payments(waiting: &WaitingCount, now: Timestamp) -> Option<Finding> {
             ),
         )
     })
+}
+
+/// Looks at what people have paused: a pause that was forgotten keeps the mirror behind.
+pub async fn pauses(store: &dyn Store, now: Timestamp) -> Vec<Finding> {
+    const CHECK: &str = "pauses";
+    let standings = match store.source_standings().await {
+        Ok(standings) => standings,
+        Err(error) => return vec![Finding::problem(CHECK, ErrorChain(&error).to_string())],
+    };
+    let paused = standings.iter().filter_map(|standing| {
+        let SourceStanding { source, parked, .. } = standing;
+        let pause = standing.pause.as_ref()?;
+        let events = match parked {
+            0 => "no event waits".to_owned(),
+            1 => "1 event waits".to_owned(),
+            n => format!("{n} events wait"),
+        };
+        Some(Finding::warning(
+            CHECK,
+            format!(
+                "{source} has been paused for {} by {} ({}), {events}: `hookmirror sources resume \
+                 {source}` when that is over",
+                Age(now.since(pause.since)),
+                pause.operator.as_str().escape_debug(),
+                pause.reason.escape_debug()
+            ),
+        ))
+    });
+    paused.collect()
 }
 
 /// Events of the wrong kind, which somebody has pointed at the wrong door.

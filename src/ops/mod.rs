@@ -2,8 +2,11 @@
 
 pub mod account;
 pub mod checkup;
+pub mod events;
 pub mod outbox;
 pub mod payments;
+pub mod preview;
 pub mod replays;
+pub mod sources;
 pub mod users;
 pub mod wanted;

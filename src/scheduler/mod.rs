@@ -6,7 +6,8 @@
 //! Guaranteed: an event goes back when it is due, not earlier, and only one of any number of
 //! schedulers puts it there. It counts as queued only after the queue has confirmed it; what was not
 //! confirmed falls due again when its lease runs out. While the queue or the database is away nobody
-//! is charged an attempt. NOT guaranteed: that it is published only once. A crash between the confirm
+//! is charged an attempt. What a pause has put aside is taken up when its source is resumed, the
+//! oldest first and at a steady pace. NOT guaranteed: that it is published only once. A crash between the confirm
 //! and its record publishes it again, which is harmless, as applying it twice changes nothing.
 //!
 //! Beside it the [`Replayer`] puts the events of replays there.
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Backoff, Outage};
@@ -41,6 +43,10 @@ const CONFIRM: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(1);
 /// How long it sleeps at least. What is due may be held by another scheduler's transaction.
 const SHORTEST: Duration = Duration::from_millis(10);
+
+/// How often what was put aside is taken up, a round at a time: 256 events in a second for each
+/// scheduler, less than one worker can do, so that new events do not wait behind all of them.
+const PACE: Duration = Duration::from_millis(250);
 
 /// Puts events that are due back onto the queue.
 #[derive(Debug)]
@@ -80,16 +86,25 @@ impl Scheduler {
     /// Works until `stop`, finishing the round in hand.
     pub async fn run(self, stop: CancellationToken) {
         let mut outage = Outage::new(self.backoff);
+        let mut release_at = Instant::now();
         while !stop.is_cancelled() {
-            let pause = match self.round().await {
-                Ok(round) => {
+            let mut more = Ok(false);
+            if Instant::now() >= release_at {
+                release_at = Instant::now() + PACE;
+                more = self.release().await;
+            }
+            // Whatever became of that, what is due has its turn.
+            let round = self.round().await;
+            let pause = match more.and_then(|more| Ok((more, round?))) {
+                Ok((more, round)) => {
                     if outage.end() {
                         tracing::info!("events that are due go back onto the queue again");
                     }
                     if round.queued > 0 {
                         continue;
                     }
-                    self.until_next_due().await
+                    let longest = if more { PACE } else { IDLE };
+                    self.until_next_due().await.min(longest)
                 }
                 Err(error) => {
                     let wait = outage.failed();
@@ -104,6 +119,24 @@ impl Scheduler {
             };
             stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
+    }
+
+    /// Takes up some of what was put aside while its source was paused: it is due at once. Answers
+    /// whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn release(&self) -> Result<bool, SchedulerError> {
+        let released = self.store.release_parked(ROUND, self.clock.now()).await;
+        let released = released.map_err(SchedulerError::Store)?;
+        if released > 0 {
+            tracing::info!(
+                events = released,
+                "events of a source that was resumed are taken up again"
+            );
+        }
+        Ok(released >= u64::from(ROUND))
     }
 
     /// Leases what is due, publishes it, and reports what was confirmed.

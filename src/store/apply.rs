@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
-use super::fold::{Grouped, OpenReplays, group};
+use super::fold::{Grouped, OpenReplay, OpenReplays, group, pause};
 use super::payments;
 use super::problem::{ApplyError, Problem};
 use super::replays::Settled;
@@ -101,7 +101,8 @@ async fn apply_part(
 ) -> Result<Vec<Applied>, ApplyError> {
     let open = open_replays(tables, batch).await?;
     let heads = tables.ledger_heads(batch).await?;
-    let groups = group(batch, &heads, &open);
+    let mut groups = group(batch, &heads, &open);
+    pause(&mut groups, &tables.paused_sources().await?);
     let mut outcomes: Vec<Outcome> = groups
         .iter()
         .map(|grouped| without_effect(grouped, now))
@@ -133,6 +134,10 @@ async fn apply_part(
     if !settled.is_empty() {
         tables.settle_replays(&settled, now).await?;
     }
+    let put_back: Vec<OpenReplay> = groups.iter().flat_map(Grouped::put_back).copied().collect();
+    if !put_back.is_empty() {
+        tables.put_back_replays(&put_back).await?;
+    }
     Ok(answers(batch, &groups, &outcomes))
 }
 
@@ -151,7 +156,7 @@ async fn open_replays(
 fn settled<'a>(groups: &[Grouped<'a>], outcomes: &[Outcome]) -> Vec<Settled<'a>> {
     let entries = groups.iter().zip(outcomes);
     let settled = entries.flat_map(|(grouped, outcome)| {
-        grouped.replays.iter().map(|open| Settled {
+        grouped.settled().iter().map(|open| Settled {
             replay: open.replay,
             position: open.position,
             event: &grouped.planned.event.key,
@@ -168,6 +173,7 @@ fn settled<'a>(groups: &[Grouped<'a>], outcomes: &[Outcome]) -> Vec<Settled<'a>>
 /// The outcome of an event that changes neither users nor payments. For the others a stopgap.
 fn without_effect(grouped: &Grouped<'_>, now: Timestamp) -> Outcome {
     match grouped.decision() {
+        None if grouped.is_parked() => Outcome::Parked,
         None => Outcome::Duplicate,
         Some(Decision::Fail(failure)) => Outcome::Failed(failure.kind),
         Some(Decision::Retry(failure)) => {

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 9] = [
+const SQLITE: [(i64, &str, &str); 10] = [
     (
         1,
         "users",
@@ -55,9 +55,14 @@ const SQLITE: [(i64, &str, &str); 9] = [
         "replays",
         include_str!("../../migrations/sqlite/0010_replays.sql"),
     ),
+    (
+        11,
+        "pauses",
+        include_str!("../../migrations/sqlite/0011_pauses.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 9] = [
+const POSTGRES: [(i64, &str, &str); 10] = [
     (
         1,
         "users",
@@ -102,6 +107,11 @@ const POSTGRES: [(i64, &str, &str); 9] = [
         10,
         "replays",
         include_str!("../../migrations/postgres/0010_replays.sql"),
+    ),
+    (
+        11,
+        "pauses",
+        include_str!("../../migrations/postgres/0011_pauses.sql"),
     ),
 ];
 

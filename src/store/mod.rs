@@ -28,25 +28,37 @@ use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod action_log;
 mod apply;
 mod attribute;
+mod event_changes;
 mod facts;
 mod fold;
 mod migrate;
+mod pauses;
 mod payments;
 pub mod postgres;
+mod preview;
+mod previews;
 mod problem;
 mod related;
 mod replays;
+mod shelf;
 pub mod sqlite;
 mod standing;
 mod tables;
 
+pub use self::action_log::ActionLog;
+pub use self::event_changes::EventChanges;
+pub use self::pauses::Pauses;
+pub use self::previews::Previews;
 pub use self::replays::{Replays, STALLED_AFTER};
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Replays + Debug + Send + Sync {
+pub trait Store:
+    ActionLog + EventChanges + Pauses + Previews + Replays + Debug + Send + Sync
+{
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -5,11 +5,17 @@
 /// deliveries it never does: what is settled, and failures of what waits, do not come here.
 macro_rules! unless_it_stands {
     ($column:literal) => {
+        unless_it_stands!($column, "")
+    };
+    // Nor if this holds.
+    ($column:literal, $nor_if:literal) => {
         concat!(
             $column,
             " = CASE WHEN (events.state = 'applied' AND excluded.state <> 'waiting') \
               OR (events.state IN ('ignored', 'waiting') \
-              AND excluded.state IN ('failed', 'retrying')) THEN events.",
+              AND excluded.state IN ('failed', 'retrying'))",
+            $nor_if,
+            " THEN events.",
             $column,
             " ELSE excluded.",
             $column,

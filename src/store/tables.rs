@@ -6,14 +6,16 @@ use async_trait::async_trait;
 
 use super::facts::{Selection, Stored};
 use super::fold::users::{KnownUser, UserFold};
-use super::fold::{Grouped, LedgerHead, OpenReplays};
+use super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::problem::ApplyError;
 use super::replays::Settled;
+use super::shelf::{Rows, Shelf};
 use crate::model::changes::{Outcome, Planned};
 use crate::model::entitlement::Entitlement;
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -51,8 +53,18 @@ pub(super) trait Tables: Send {
         batch: &[Planned],
     ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError>;
 
+    /// The sources whose events are put aside, as far as that is committed.
+    async fn paused_sources(&mut self) -> Result<BTreeSet<SourceName>, ApplyError>;
+
     /// Reads stored facts.
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError>;
+
+    /// Reads rows as they lie in their table, for who compares them.
+    async fn read_rows(
+        &mut self,
+        shelf: &'static Shelf,
+        keys: &[String],
+    ) -> Result<Rows, ApplyError>;
 
     /// Until the transaction ends, nobody else holds any of these keys.
     async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<Held, ApplyError>;
@@ -117,4 +129,7 @@ pub(super) trait Tables: Send {
         settled: &[Settled<'_>],
         now: Timestamp,
     ) -> Result<(), ApplyError>;
+
+    /// Lets these go onto the queue again, when their source is resumed.
+    async fn put_back_replays(&mut self, open: &[OpenReplay]) -> Result<(), ApplyError>;
 }

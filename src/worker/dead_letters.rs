@@ -127,7 +127,7 @@ fn plan(letter: DeadLetter) -> Planned {
     Planned {
         subject: None,
         keep_payload: handlers::keeps_payload(&event.event_type),
-        decision: Decision::Fail(Failure::new(kind, PLACE, &event.event_type, message)),
+        decision: Decision::Fail(Failure::new(kind, PLACE, &event.event_type, message).given_up()),
         event,
     }
 }

@@ -31,6 +31,7 @@ mod verdict;
 pub use self::away::Patience;
 pub use self::dead_letters::DeadLetterDrain;
 pub use self::reassessment::Reassessment;
+pub use self::verdict::decide;
 
 /// How many events one transaction takes at most.
 pub const BATCH: usize = 200;
@@ -120,7 +121,7 @@ impl Worker {
         let Batch { events, delivery } = batch;
         let planned: Vec<Planned> = events
             .into_iter()
-            .map(|event| verdict::decide(&self.sources, event))
+            .map(|event| decide(&self.sources, event))
             .collect();
         let applying =
             apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;

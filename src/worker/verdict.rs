@@ -8,7 +8,7 @@ use crate::model::event::Event;
 use crate::model::source::Sources;
 
 /// Asks the handlers of the event's provider. A handler that panics fails this event alone.
-pub(super) fn decide(sources: &Sources, event: Event) -> Planned {
+pub fn decide(sources: &Sources, event: Event) -> Planned {
     let Some(source) = sources.find(&event.key.source) else {
         return source_unknown(event);
     };

@@ -4,7 +4,9 @@ use clap::Subcommand;
 
 use super::{CommandError, Ended, load_config};
 
+mod by_hand;
 mod list;
+mod preview;
 mod show;
 mod stats;
 
@@ -21,6 +23,41 @@ Examples:
     Show(show::ShowArgs),
     /// Account for all events: accepted = sum of states + still queued
     Stats(stats::StatsArgs),
+    /// Tell what would change if events were processed again now; changes nothing
+    #[command(after_help = "\
+Examples:
+  hookmirror events preview --state failed --type 'user.*'
+  hookmirror events preview --id evt_1 --reveal --json
+
+The events are applied in a transaction that is undone. The first received come first; what would
+fail stays what it is if it is applied, ignored or waiting. Personal values are masked: letters as
+x, digits as 0. That somebody looked is recorded.
+Writers of the same payments wait meanwhile, for a second or two; with SQLite all writers do.
+Ends with 3 if something would change.")]
+    Preview(preview::PreviewArgs),
+    /// Give up on events that failed, wait, are to be tried again or were put aside; a dry run
+    /// without --execute
+    #[command(after_help = "\
+Examples:
+  hookmirror events discard --fingerprint 3f2a9c81d0e4
+  hookmirror events discard --state failed --until 2026-11-01 \\
+      --execute --reason 'test data, OPS-123'
+
+Whoever delivers them again changes nothing any more. What a waiting event has told of a payment
+stays recorded; it only waits no longer. To take a discarded event up again, replay it.
+Works a few thousand at a time; if it is cut short, `actions list` tells how far it came.
+A dry run that finds something ends with 3.")]
+    Discard(by_hand::DiscardArgs),
+    /// Make events due now that are to be tried again later; a dry run without --execute
+    #[command(after_help = "\
+Examples:
+  hookmirror events retry
+  hookmirror events retry --source stripe --execute --reason 'secret is set now'
+
+Only what is `retrying` is tried again by itself; to process other events again, replay them.
+The schedulers of `run` and `work` take them within seconds. Attempts count on.
+A dry run that finds something ends with 3.")]
+    Retry(by_hand::RetryArgs),
 }
 
 pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError> {
@@ -29,5 +66,8 @@ pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError
         EventsCommand::List(args) => list::list(&config, args).await,
         EventsCommand::Show(args) => show::show(&config, args).await,
         EventsCommand::Stats(args) => stats::stats(&config, args).await,
+        EventsCommand::Preview(args) => preview::preview(&config, args).await,
+        EventsCommand::Discard(args) => by_hand::discard(&config, args).await,
+        EventsCommand::Retry(args) => by_hand::retry(&config, args).await,
     }
 }

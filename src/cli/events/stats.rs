@@ -1,6 +1,7 @@
 //! `events stats`.
 
 use clap::Args;
+use serde::Serialize;
 
 use super::super::engines::database::existing_store;
 use super::super::engines::queue::waiting;
@@ -8,8 +9,9 @@ use super::super::output::{complain, counted, say, say_json, state, table};
 use super::super::{CommandError, Ended};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::model::pause::SourceStanding;
 use crate::model::time::Age;
-use crate::ops::account::account;
+use crate::ops::account::{Account, account};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatsArgs {
@@ -18,11 +20,25 @@ pub(in crate::cli) struct StatsArgs {
     json: bool,
 }
 
+#[derive(Serialize)]
+struct StatsJson<'a> {
+    #[serde(flatten)]
+    account: &'a Account,
+    /// Sources that are paused, or whose events are still being taken up again.
+    paused: &'a [SourceStanding],
+}
+
 pub(super) async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
     let account = account(&*store, waiting(config).await?).await?;
+    let standings = store.source_standings().await?;
+    let is_held_up = |standing: &SourceStanding| standing.pause.is_some() || standing.parked > 0;
+    let held_up: Vec<_> = standings.into_iter().filter(is_held_up).collect();
     if args.json {
-        say_json(&account)?;
+        say_json(&StatsJson {
+            account: &account,
+            paused: &held_up,
+        })?;
         return Ok(Ended::Done);
     }
     let rows: Vec<_> = account
@@ -61,6 +77,17 @@ pub(super) async fn stats(config: &Config, args: StatsArgs) -> Result<Ended, Com
         let payments = counted(account.waiting.payments, "payment", "payments");
         say(&format!(
             "{payments} without a user, waiting for up to {age}: see `hookmirror payments waiting`"
+        ));
+    }
+    for standing in &held_up {
+        let SourceStanding { source, parked, .. } = standing;
+        let events = counted(*parked, "event", "events");
+        let how = match standing.pause {
+            Some(_) => "is paused, and they wait",
+            None => "was resumed, and they are taken up again",
+        };
+        say(&format!(
+            "{events} of {source} put aside: it {how}; see `hookmirror sources list`"
         ));
     }
     // More than the events still queued: duplicates wait too, and what is applied leaves last.

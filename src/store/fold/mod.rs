@@ -3,11 +3,12 @@
 //! Pure: an engine loads the rows, calls these, and writes what they answer, all in one transaction.
 //! So the rules of convergence are written once, whichever engine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::model::changes::{Decision, Failure, Planned};
+use crate::model::changes::{Changes, Decision, Failure, Planned};
 use crate::model::event::{EventKey, Trigger};
 use crate::model::replay::ReplayId;
+use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
 pub(super) mod payments;
@@ -72,29 +73,47 @@ pub(super) struct Grouped<'a> {
     pub(super) deliveries: u32,
     /// What the ledger knew before.
     pub(super) head: Option<LedgerHead>,
-    /// What of replays is settled by processing it once.
-    pub(super) replays: Vec<OpenReplay>,
+    /// What of replays it is processed for.
+    replays: Vec<OpenReplay>,
+    /// Whether somebody else than a replay asks for it.
+    is_live: bool,
+    /// Whether nothing is to be done for it now, as its source is paused.
+    is_paused: bool,
 }
 
 impl<'a> Grouped<'a> {
     /// Whether an earlier delivery has settled this event, so that this one has no effect. What waits
-    /// is recorded, and a failure of another delivery must not keep it from being released.
+    /// is recorded, and neither a failure of another delivery nor a pause must keep it from being
+    /// released.
     pub(super) fn is_duplicate(&self) -> bool {
         let failed = !matches!(self.planned.decision, Decision::Apply(_));
+        let adds_nothing = failed || self.is_paused;
         match (self.claim, self.head) {
-            (Claim::Replayed(_), _) => false,
             // The ledger has lost it: nothing that was accepted may vanish.
             (_, None) => false,
             (Claim::Closed, Some(_)) => true,
-            (Claim::Live, Some(head)) => {
-                head.state.is_settled() || (failed && head.state == EventState::Waiting)
+            (Claim::Replayed(_), Some(_)) if !self.is_paused => false,
+            // Its replay takes it up again, and needs nothing in the ledger for that.
+            (Claim::Replayed(_), Some(_)) if !self.is_live => true,
+            (Claim::Live | Claim::Replayed(_), Some(head)) => {
+                head.state.is_settled() || (adds_nothing && head.state == EventState::Waiting)
             }
         }
     }
 
     /// Whether it is processed for a replay, so that no earlier delivery stands in the way.
     pub(super) fn is_replayed(&self) -> bool {
-        !self.replays.is_empty()
+        !self.settled().is_empty()
+    }
+
+    /// What of replays is settled by processing it once.
+    pub(super) fn settled(&self) -> &[OpenReplay] {
+        if self.is_paused { &[] } else { &self.replays }
+    }
+
+    /// What of replays has to wait until its source is resumed.
+    pub(super) fn put_back(&self) -> &[OpenReplay] {
+        if self.is_paused { &self.replays } else { &[] }
     }
 
     /// The state of the event after processing that alone would lead to `processed`.
@@ -105,19 +124,26 @@ impl<'a> Grouped<'a> {
         }
     }
 
-    /// The number of the attempt that this batch makes.
+    /// Whether it is only put aside.
+    pub(super) fn is_parked(&self) -> bool {
+        self.is_paused && !self.is_duplicate()
+    }
+
+    /// The number of the attempt that this batch makes; of the last one, if it makes none.
     pub(super) fn attempt(&self) -> u32 {
-        self.head.map_or(0, |head| head.attempts) + 1
+        let before = self.head.map_or(0, |head| head.attempts);
+        before + u32::from(!self.is_parked())
     }
 
-    /// What is to be done, unless it was done.
+    /// What is to be done, unless it was done or has to wait.
     pub(super) fn decision(&self) -> Option<&'a Decision> {
-        (!self.is_duplicate()).then_some(&self.planned.decision)
+        let is_to_do = !self.is_duplicate() && !self.is_parked();
+        is_to_do.then_some(&self.planned.decision)
     }
 
-    /// Why it cannot be done.
+    /// Why it cannot be done, if that is what this batch found out.
     pub(super) fn failure(&self) -> Option<&'a Failure> {
-        match &self.planned.decision {
+        match self.decision()? {
             Decision::Fail(failure) | Decision::Retry(failure) => Some(failure),
             Decision::Apply(_) => None,
         }
@@ -125,6 +151,7 @@ impl<'a> Grouped<'a> {
 
     fn add(&mut self, planned: &'a Planned, claim: Claim) {
         self.deliveries += 1;
+        self.is_live |= claim == Claim::Live;
         if claim.rank() > self.claim.rank() {
             (self.planned, self.claim) = (planned, claim);
         }
@@ -155,10 +182,27 @@ pub(super) fn group<'a>(
                 deliveries: 0,
                 head: heads.get(key).copied(),
                 replays: Vec::new(),
+                is_live: false,
+                is_paused: false,
             });
             groups.len() - 1
         });
         groups[place].add(planned, claim);
     }
     groups
+}
+
+/// Puts aside what comes from a paused source. Not what would be ignored anyway, what could not be
+/// taken up again for want of its bytes, or what the queue has given up.
+pub(super) fn pause(groups: &mut [Grouped<'_>], paused: &BTreeSet<SourceName>) {
+    for grouped in groups {
+        let planned = grouped.planned;
+        let can_wait = match &planned.decision {
+            Decision::Apply(Changes::Ignore(_)) => false,
+            Decision::Apply(_) | Decision::Retry(_) => true,
+            Decision::Fail(failure) => !failure.given_up,
+        };
+        grouped.is_paused =
+            can_wait && planned.keep_payload && paused.contains(&planned.event.key.source);
+    }
 }

@@ -111,14 +111,15 @@ const UPSERT: &str = concat!(
      ON CONFLICT (source, event_id) DO UPDATE SET ",
     unless_it_stands!("state"),
     unless_it_stands!("outcome"),
-    unless_it_stands!("last_error"),
-    unless_it_stands!("fingerprint"),
+    unless_it_stands!("last_error", " OR excluded.outcome = 'paused'"),
+    unless_it_stands!("fingerprint", " OR excluded.outcome = 'paused'"),
     unless_it_stands!("applied_at"),
     unless_it_stands!("next_attempt_at"),
     "subject = COALESCE(excluded.subject, events.subject), \
-     deliveries = events.deliveries + excluded.deliveries, attempts = events.attempts + 1 \
+     deliveries = events.deliveries + excluded.deliveries, \
+     attempts = events.attempts + CASE excluded.outcome WHEN 'paused' THEN 0 ELSE 1 END \
      WHERE (events.state NOT IN ('applied', 'ignored', 'discarded') \
-     AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying'))) \
+     AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying', 'queued'))) \
      OR (events.source, events.event_id) IN \
      (SELECT r.source, r.event_id FROM UNNEST($15::text[], $16::text[]) AS r(source, event_id)) \
      RETURNING source, event_id, attempts, state",
@@ -150,6 +151,7 @@ pub(super) async fn write(
     let recorded: Vec<(&Attempt, &Entry<'_>)> = processed
         .iter()
         .filter_map(|entry| Some((attempts.get(entry.key())?, entry)))
+        .filter(|(_, entry)| !entry.grouped.is_parked())
         .filter(|(attempt, entry)| attempt.number > 1 || !entry.simply_succeeded())
         .collect();
     if !recorded.is_empty() {

@@ -25,7 +25,7 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use crate::model::operator::{ActionRecord, OperatorAction};
+use crate::model::operator::{ActionFilter, ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord, Recipients,
@@ -35,15 +35,19 @@ use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod action_log;
 mod contention;
 mod entitlements;
+mod event_changes;
 mod facts;
 mod filter;
 mod ledger;
 mod locks;
 mod operators;
 mod outbox;
+mod pauses;
 mod payments;
+mod previews;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
@@ -51,6 +55,7 @@ mod replays;
 mod retries;
 mod rows;
 mod schema;
+mod shelf;
 mod tables;
 mod users;
 
@@ -326,7 +331,9 @@ impl Store for PostgresStore {
     }
 
     async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        bounded("list what operators did", operators::list(self, limit)).await
+        let all = ActionFilter::default();
+        let list = operators::list(self, &all, limit);
+        bounded("list what operators did", list).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

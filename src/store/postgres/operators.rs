@@ -7,7 +7,7 @@ use super::super::problem::unavailable;
 use super::read_outbox::push_filter;
 use super::rows::{Reader, stored};
 use super::{PostgresStore, StoreError};
-use crate::model::operator::{ActionRecord, Operator, OperatorAction};
+use crate::model::operator::{ActionFilter, ActionRecord, Operator, OperatorAction};
 use crate::model::outbox::{OutboxChange, OutboxFilter};
 use crate::model::time::Timestamp;
 
@@ -105,15 +105,47 @@ pub(super) async fn record(
     .await
 }
 
+/// Adds to how much was done. More may have come to match since it was counted.
+pub(super) async fn count_on(
+    connection: &mut PgConnection,
+    id: i64,
+    changed: i64,
+) -> Result<PgRow, sqlx::Error> {
+    QueryBuilder::<Postgres>::new("UPDATE operator_actions SET changed = changed + ")
+        .push_bind(changed)
+        .push(", matched = GREATEST(matched, changed + ")
+        .push_bind(changed)
+        .push(") WHERE id = ")
+        .push_bind(id)
+        .push(" RETURNING ")
+        .push(COLUMNS)
+        .build()
+        .fetch_one(connection)
+        .await
+}
+
 /// What was asked for, newest first.
 pub(super) async fn list(
     store: &PostgresStore,
+    filter: &ActionFilter,
     limit: u32,
 ) -> Result<Vec<ActionRecord>, StoreError> {
     let action = "list what operators did";
-    let rows = QueryBuilder::<Postgres>::new("SELECT ")
+    let mut query = QueryBuilder::<Postgres>::new("SELECT ");
+    query
         .push(COLUMNS)
-        .push(" FROM operator_actions ORDER BY id DESC LIMIT ")
+        .push(" FROM operator_actions WHERE TRUE");
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
+    }
+    if let Some(operator) = &filter.operator {
+        query.push(" AND operator = ").push_bind(operator.as_str());
+    }
+    if let Some(action) = &filter.action {
+        query.push(" AND action = ").push_bind(action);
+    }
+    let rows = query
+        .push(" ORDER BY id DESC LIMIT ")
         .push_bind(i64::from(limit))
         .build()
         .fetch_all(&mut *store.acquire(action).await?)

@@ -8,19 +8,22 @@ use sqlx::PgConnection;
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
-use super::super::fold::{Grouped, LedgerHead, OpenReplays};
+use super::super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::super::problem::ApplyError;
 use super::super::replays::Settled;
+use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{
-    PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, replays, users,
+    PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, replays,
+    shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -89,8 +92,16 @@ impl Tables for PostgresTables<'_> {
         ledger::heads(self.0, batch).await
     }
 
+    async fn paused_sources(&mut self) -> Result<BTreeSet<SourceName>, ApplyError> {
+        pauses::in_force(self.0).await
+    }
+
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {
         facts::select(self.0, selection).await
+    }
+
+    async fn read_rows(&mut self, of: &'static Shelf, keys: &[String]) -> Result<Rows, ApplyError> {
+        shelf::read(self.0, of, keys).await
     }
 
     async fn hold(&mut self, keys: &BTreeSet<String>) -> Result<Held, ApplyError> {
@@ -166,5 +177,9 @@ impl Tables for PostgresTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         Ok(replays::settle(self.0, settled, now).await?)
+    }
+
+    async fn put_back_replays(&mut self, open: &[OpenReplay]) -> Result<(), ApplyError> {
+        Ok(replays::put_back(self.0, open).await?)
     }
 }

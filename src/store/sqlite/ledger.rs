@@ -93,7 +93,8 @@ pub(super) async fn write(
             outcome.state(),
             Some(EventState::Applied | EventState::Ignored)
         );
-        if grouped.attempt() > 1 || !simply_succeeded {
+        let is_attempt = !grouped.is_parked();
+        if is_attempt && (grouped.attempt() > 1 || !simply_succeeded) {
             record_attempt(connection, grouped, *outcome, now).await?;
         }
     }
@@ -129,13 +130,14 @@ async fn upsert(
             .push_bind(outcome.next_attempt_at().map(|at| at.to_string()))
             .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]));
     })
-    // The first delivery's time and bytes stand: later ones are the same event.
+    // The first delivery's time and bytes stand: later ones are the same event. What is put aside
+    // keeps its last error: nothing new is known.
     .push(concat!(
         " ON CONFLICT (source, event_id) DO UPDATE SET ",
         unless_it_stands!("state"),
         unless_it_stands!("outcome"),
-        unless_it_stands!("last_error"),
-        unless_it_stands!("fingerprint"),
+        unless_it_stands!("last_error", " OR excluded.outcome = 'paused'"),
+        unless_it_stands!("fingerprint", " OR excluded.outcome = 'paused'"),
         unless_it_stands!("applied_at"),
         unless_it_stands!("next_attempt_at"),
         "subject = COALESCE(excluded.subject, events.subject), \

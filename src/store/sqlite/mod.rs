@@ -22,7 +22,7 @@ use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
-use crate::model::operator::{ActionRecord, OperatorAction};
+use crate::model::operator::{ActionFilter, ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
     OutboxRecord, Recipients,
@@ -32,19 +32,24 @@ use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
+mod action_log;
 mod entitlements;
+mod event_changes;
 mod facts;
 mod filter;
 mod ledger;
 mod operators;
 mod outbox;
+mod pauses;
 mod payments;
+mod previews;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
 mod replays;
 mod retries;
 mod rows;
+mod shelf;
 mod tables;
 mod users;
 
@@ -338,7 +343,7 @@ impl Store for SqliteStore {
     }
 
     async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        operators::list(&self.readers, limit).await
+        operators::list(&self.readers, &ActionFilter::default(), limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

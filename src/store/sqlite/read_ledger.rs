@@ -16,7 +16,7 @@ use crate::model::ledger::{
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
-const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
+pub(super) const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
      last_error, fingerprint, received_at, applied_at, next_attempt_at";
 
 /// Events that match, newest first.
@@ -38,7 +38,8 @@ pub(super) async fn list(
     rows.iter().map(summary).collect()
 }
 
-fn summary(row: &SqliteRow) -> Result<EventSummary, StoreError> {
+/// Reads a line of a listing.
+pub(super) fn summary(row: &SqliteRow) -> Result<EventSummary, StoreError> {
     let key = read_key(row)?;
     let name = key.to_string();
     let reader = Reader::new("events", &name, row);

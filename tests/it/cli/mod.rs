@@ -1,5 +1,6 @@
 //! The real binary, from the outside: what it prints, how it ends, and what it leaves behind.
 
+mod by_hand;
 pub(crate) mod convergence;
 mod crash;
 mod demo;

@@ -46,7 +46,10 @@ fn what_to_retry_and_why_must_be_said() {
     home.run(["outbox", "retry", "--all", "--execute", "--reason", " "])
         .failed_with(2, &["write one line"]);
     home.run(["outbox", "retry", "--state", "delivered"])
-        .failed_with(2, &["pending, parked, user_gone, discarded", "name the users"]);
+        .failed_with(
+            2,
+            &["pending, parked, user_gone, discarded", "name the users"],
+        );
     home.run(["outbox", "discard"]).failed_with(2, &["USER"]);
     home.run(["outbox", "show", "no one"])
         .failed_with(2, &["not a user id"]);

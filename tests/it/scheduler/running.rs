@@ -1,20 +1,22 @@
 //! The scheduler's own loop. What it waits for is real time here, as the database's threads know no
 //! other.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookmirror::clock::{Clock, SystemClock};
+use hookmirror::model::pause::SourceChange;
 use hookmirror::model::retry::next_attempt;
 use hookmirror::model::state::EventState;
 use hookmirror::model::time::Timestamp;
 use hookmirror::scheduler::Scheduler;
-use hookmirror::store::Store;
+use hookmirror::store::{Pauses, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, LEASE, unlucky};
 use crate::support::faults::{Call, When};
-use crate::support::given::{at, key};
+use crate::support::given::{asked, at, for_real, key};
 use crate::support::publisher::Behaviour;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,4 +124,42 @@ async fn stopping_finishes_the_round_in_hand() {
     let ended = async { tokio::join!(run, stopping) };
     tokio::time::timeout(PATIENCE, ended).await.unwrap();
     assert_eq!(bench.stands("evt_1").await, (EventState::Queued, 1));
+}
+
+/// More than one round takes, with nothing else to wake it.
+#[tokio::test]
+async fn what_was_put_aside_goes_back_at_a_steady_pace() {
+    const PARKED: usize = 150;
+    let bench = Bench::new().await;
+    let ids: Vec<String> = (0..PARKED).map(|n| format!("evt_{n}")).collect();
+    change_source(&bench, SourceChange::Pause).await;
+    bench
+        .unlucky(&ids.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
+    running(bench.scheduler(), async {
+        bench.faults.until_ended(Call::LeaseRetries, 2).await;
+        assert!(bench.published().is_empty(), "while it is paused");
+        let start = Instant::now();
+        change_source(&bench, SourceChange::Resume).await;
+        // Of its rounds the third puts the last ones back.
+        bench.faults.until_ended(Call::RetriesQueued, 3).await;
+        assert!(start.elapsed() >= Duration::from_millis(450), "all at once");
+        assert!(start.elapsed() < Duration::from_secs(4), "too slowly");
+    })
+    .await;
+    let published: BTreeSet<String> = bench.published().into_iter().collect();
+    assert_eq!(published.len(), PARKED, "each of them");
+    for id in &ids {
+        assert_eq!(bench.stands(id).await, (EventState::Queued, 0));
+    }
+}
+
+async fn change_source(bench: &Bench, change: SourceChange) {
+    let stripe = [key("evt_1").source];
+    let action = asked(for_real());
+    let changed = bench
+        .store
+        .change_sources(change, &stripe, &action, at(0))
+        .await;
+    assert_eq!(changed.unwrap().changed, 1);
 }

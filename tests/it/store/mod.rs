@@ -13,14 +13,17 @@ use crate::support::given::{at, key, user_id};
 
 mod attribution;
 mod by_hand;
+mod event_changes;
 mod facts;
 mod failures;
 mod ledger;
 mod listing;
 mod operators;
 mod outbox;
+mod pauses;
 mod payments;
 mod postgres;
+mod previews;
 mod reassessment;
 mod replay_leases;
 mod replay_orders;
@@ -185,6 +188,27 @@ macro_rules! every_behaviour {
                 what_is_discarded_waits_for_a_change
                 what_ends_after_it_was_discarded_stays_so
                 entries_are_listed_counted_and_found;
+            event_changes(store):
+                what_did_not_end_is_given_up_and_nothing_else
+                what_was_given_up_stays_so
+                what_is_to_be_tried_again_is_due_now
+                more_than_one_transaction_takes_is_changed_and_recorded
+                the_record_is_read_page_by_page;
+            pauses(database):
+                events_of_a_paused_source_are_put_aside
+                what_has_ended_or_waits_is_not_put_aside
+                what_was_put_aside_goes_back_oldest_first
+                a_retry_that_meets_a_pause_keeps_its_place
+                what_is_put_aside_too_late_goes_back_too
+                who_paused_what_is_known;
+            previews(database):
+                a_preview_leaves_every_row_as_it_was
+                a_preview_shows_what_processing_then_does
+                what_the_mirror_lost_is_shown_as_mended
+                what_would_fail_does_not_become_worse
+                what_the_database_refuses_fails_alone
+                others_that_would_no_longer_wait_are_told
+                only_the_first_received_and_those_with_bytes_are_previewed;
         }
     };
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::directory::directory;
 use super::postgres::TestDatabase;
+use super::rows::{self, Rows};
 
 /// Migrated and empty; gone when dropped.
 pub(crate) struct Database {
@@ -76,6 +77,21 @@ impl Database {
             Place::Server(database) => {
                 let mut direct = database.stranger().await;
                 sqlx::query(sql).execute(&mut direct).await.unwrap();
+            }
+        }
+    }
+
+    /// All that it holds, but for these tables.
+    pub(crate) async fn rows(&self, except: &[&str]) -> Rows {
+        match &self.place {
+            Place::Directory(directory) => {
+                let file = directory.path().join(FILE);
+                let options = SqliteConnectOptions::new().filename(file);
+                let mut direct = SqliteConnection::connect_with(&options).await.unwrap();
+                rows::of_sqlite(&mut direct, except).await
+            }
+            Place::Server(database) => {
+                rows::of_postgres(&mut database.stranger().await, except).await
             }
         }
     }

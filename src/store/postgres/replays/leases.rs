@@ -24,7 +24,7 @@ pub(super) async fn lease(
 ) -> Result<ReplayRound, StoreError> {
     let running = look(store, now).await?;
     let mut round = ReplayRound {
-        running: !running.is_empty(),
+        running: running.iter().any(Running::moves),
         leases: Vec::new(),
     };
     for replay in running {
@@ -34,7 +34,7 @@ pub(super) async fn lease(
             round
                 .leases
                 .extend(take(store, replay.id, now, until).await?);
-        } else if replay.overdue && !replay.ready {
+        } else if replay.overdue == Some(true) && !replay.ready {
             put_back_what_stalled(store, replay.id, now).await?;
         }
     }
@@ -49,8 +49,15 @@ struct Running {
     open: bool,
     /// Something can be leased.
     ready: bool,
-    /// What has been on the queue for longest has been there for long.
-    overdue: bool,
+    /// Whether what has been on the queue for longest has been there for long; `None`: nothing is there.
+    overdue: Option<bool>,
+}
+
+impl Running {
+    /// Whether there is something to do soon: not if all that is left waits for its source to be resumed.
+    const fn moves(&self) -> bool {
+        !self.open || self.ready || self.overdue.is_some()
+    }
 }
 
 /// Looking first keeps an idle scheduler from writing, and so from syncing, all the time.
@@ -61,9 +68,11 @@ async fn look(store: &PostgresStore, now: Timestamp) -> Result<Vec<Running>, Sto
          EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
           AND e.state IN ('held', 'pending', 'queued')) AS open, \
          EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
-          AND e.state = 'pending' AND (e.leased_until IS NULL OR e.leased_until <= $1)) AS ready, \
-         COALESCE((SELECT e.leased_until <= $1 FROM replay_events AS e WHERE e.replay_id = r.id \
-          AND e.state = 'queued' ORDER BY e.position LIMIT 1), FALSE) AS overdue \
+          AND e.state = 'pending' AND (e.leased_until IS NULL OR e.leased_until <= $1) \
+          AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
+           WHERE p.source = e.source AND p.resumed_at IS NULL)) AS ready, \
+         (SELECT e.leased_until <= $1 FROM replay_events AS e WHERE e.replay_id = r.id \
+          AND e.state = 'queued' ORDER BY e.position LIMIT 1) AS overdue \
          FROM replays AS r WHERE r.state = 'running' ORDER BY r.id",
     )
     .bind(stored(now))
@@ -176,6 +185,8 @@ async fn take(
          LEFT JOIN events AS e ON e.source = r.source AND e.event_id = r.event_id \
          WHERE r.replay_id = $1 AND r.state = 'pending' \
          AND (r.leased_until IS NULL OR r.leased_until <= $2) \
+         AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
+          WHERE p.source = r.source AND p.resumed_at IS NULL) \
          ORDER BY r.position LIMIT $3 FOR UPDATE OF r SKIP LOCKED",
     )
     .bind(id.get())

@@ -22,7 +22,7 @@ mod orders;
 mod read;
 mod settling;
 
-pub(super) use self::settling::{open, settle};
+pub(super) use self::settling::{open, put_back, settle};
 
 #[async_trait]
 impl Replays for PostgresStore {

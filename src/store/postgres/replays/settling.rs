@@ -89,3 +89,20 @@ pub(in crate::store::postgres) async fn settle(
     .await?;
     Ok(())
 }
+
+/// Lets these, which are locked, go onto the queue again.
+pub(in crate::store::postgres) async fn put_back(
+    connection: &mut PgConnection,
+    open: &[OpenReplay],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE replay_events AS r SET state = 'pending', leased_until = NULL \
+         FROM UNNEST($1::bigint[], $2::bigint[]) AS o(replay_id, position) \
+         WHERE r.replay_id = o.replay_id AND r.position = o.position",
+    )
+    .bind(column(open, |open| open.replay.get()))
+    .bind(column(open, |open| open.position))
+    .execute(connection)
+    .await?;
+    Ok(())
+}

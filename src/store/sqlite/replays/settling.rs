@@ -71,3 +71,21 @@ pub(in crate::store::sqlite) async fn settle(
     }
     Ok(())
 }
+
+/// Lets these go onto the queue again.
+pub(in crate::store::sqlite) async fn put_back(
+    connection: &mut SqliteConnection,
+    open: &[OpenReplay],
+) -> Result<(), sqlx::Error> {
+    for open in open {
+        sqlx::query(
+            "UPDATE replay_events SET state = 'pending', leased_until = NULL \
+             WHERE replay_id = ? AND position = ?",
+        )
+        .bind(open.replay.get())
+        .bind(open.position)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

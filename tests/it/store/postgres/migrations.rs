@@ -12,7 +12,7 @@ use crate::support::given::{
 };
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -22,6 +22,7 @@ const ALL: [&str; 9] = [
     "0007_payment_facts",
     "0008_user_sources",
     "0010_replays",
+    "0011_pauses",
 ];
 
 #[tokio::test]
