@@ -26,6 +26,7 @@ use crate::model::source::{Provider, Source};
 use crate::model::time::Timestamp;
 use crate::ops::account::account;
 use crate::ops::checkup::{self, Finding, Level};
+use crate::ops::keeping;
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// Longer than the default limit of a readiness check.
@@ -355,6 +356,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         Ok(account) => findings.extend(checkup::events(&account, now)),
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
+    findings.extend(keeping::overdue(&*store, config.retention, now).await);
     let has_key = config.has_clerk_key(None);
     findings.extend(checkup::outbox(&*store, has_key, now).await);
     findings

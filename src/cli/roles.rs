@@ -174,6 +174,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         database,
         ingress,
         work: roles.work.then_some(sources),
+        retention: config.retention,
         dispatch: if roles.dispatch {
             dispatches(config)?
         } else {

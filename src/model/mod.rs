@@ -13,6 +13,7 @@ pub mod operator;
 pub mod outbox;
 pub mod payment;
 pub mod replay;
+pub mod retention;
 pub mod retry;
 pub mod source;
 pub mod state;

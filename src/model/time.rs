@@ -54,6 +54,12 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The earlier point in time `before` this one, held at the beginning of the range.
+    pub fn minus(self, before: Duration) -> Self {
+        let millis = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How long ago `earlier` was; zero when it is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);

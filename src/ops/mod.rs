@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod checkup;
+pub mod erasure;
+pub mod keeping;
 pub mod outbox;
 pub mod payments;
 pub mod users;

@@ -30,6 +30,7 @@ use crate::model::user::UserId;
 
 mod apply;
 mod attribute;
+mod erasure;
 mod facts;
 mod fold;
 mod migrate;
@@ -37,12 +38,15 @@ mod payments;
 pub mod postgres;
 mod problem;
 mod related;
+mod retention;
 pub mod sqlite;
 mod tables;
 
+pub use retention::Retention;
+
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Debug + Send + Sync {
+pub trait Store: Retention + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -28,6 +28,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outbox",
             "provider",
             "queue",
+            "retention",
             "scheduler",
             "sender",
             "shutdown",
@@ -60,6 +61,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("provider", &["model"]),
     ("queue", &["backoff", "clock", "error_chain", "model"]),
+    (
+        "retention",
+        &["backoff", "clock", "error_chain", "model", "store"],
+    ),
     (
         "scheduler",
         &["backoff", "clock", "error_chain", "model", "queue", "store"],

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::{CommandError, Ended, load_config};
 
+mod erase;
 mod list;
 mod show;
 mod stats;
@@ -19,6 +20,20 @@ Examples:
     List(list::ListArgs),
     /// Show one event in full: every attempt, the error, and (on request) its payload
     Show(show::ShowArgs),
+    /// Erase the payloads of all events about a person, or about anything else; a dry run without --execute
+    #[command(after_help = "\
+Examples:
+  hookmirror events erase user_2g7np7Hrk0SN6kj5EDMLDaKNL0S
+  hookmirror events erase user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --execute --reason 'erasure request 12'
+  hookmirror events erase cus_NffrFeUfNV2Hib cs_live_a1b2 --execute --reason 'erasure request 13'
+
+Of a user everything that hangs together with them goes: their own events, and those of their
+payments and customers. A customer who is another living user's as well is kept, and named. Of any
+other subject what is filed under it goes, and nothing else.
+The rows stay, with a hash of what went; events about a user who was not deleted are kept again when
+they arrive later. What is erased can never be replayed. The row of the user is not touched.
+A dry run that finds something to do ends with 3.")]
+    Erase(erase::EraseArgs),
     /// Account for all events: accepted = sum of states + still queued
     Stats(stats::StatsArgs),
 }
@@ -27,6 +42,7 @@ pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError
     let config = load_config()?;
     match command {
         EventsCommand::List(args) => list::list(&config, args).await,
+        EventsCommand::Erase(args) => erase::erase(&config, args).await,
         EventsCommand::Show(args) => show::show(&config, args).await,
         EventsCommand::Stats(args) => stats::stats(&config, args).await,
     }

@@ -37,6 +37,7 @@ use crate::model::user::UserId;
 
 mod contention;
 mod entitlements;
+mod erasure;
 mod facts;
 mod filter;
 mod ledger;
@@ -47,6 +48,7 @@ mod payments;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
+mod retention;
 mod retries;
 mod rows;
 mod schema;

@@ -33,6 +33,7 @@ use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
 mod entitlements;
+mod erasure;
 mod facts;
 mod filter;
 mod ledger;
@@ -42,6 +43,7 @@ mod payments;
 mod read_ledger;
 mod read_outbox;
 mod read_users;
+mod retention;
 mod retries;
 mod rows;
 mod tables;
@@ -102,6 +104,8 @@ impl SqliteStore {
             // A commit must survive a loss of power: the queue forgets the event right after it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What is deleted is overwritten: bodies hold personal data.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(CACHED_STATEMENTS)
             .disable_statement_logging()

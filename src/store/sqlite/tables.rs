@@ -12,7 +12,9 @@ use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
 use super::super::tables::{Entitlements, Held, Tables};
-use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
+use super::{
+    SqliteStore, StoreError, entitlements, erasure, facts, ledger, operators, outbox, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -134,6 +136,10 @@ impl Tables for SqliteTables<'_> {
         let changed = if action.mode.is_dry_run() { 0 } else { matched };
         let row = operators::record(self.0, action, matched, changed, now).await?;
         Ok(operators::action_record(&row)?)
+    }
+
+    async fn reopen_erasures(&mut self, about: &BTreeSet<&str>) -> Result<(), ApplyError> {
+        Ok(erasure::reopen(self.0, about).await?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

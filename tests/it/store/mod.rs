@@ -22,8 +22,10 @@ mod outbox;
 mod payments;
 mod postgres;
 mod reassessment;
+mod retention;
 mod retries;
 mod sqlite;
+mod sweeps;
 mod upgrade;
 mod users;
 
@@ -153,6 +155,23 @@ macro_rules! every_behaviour {
                 what_is_discarded_waits_for_a_change
                 what_ends_after_it_was_discarded_stays_so
                 entries_are_listed_counted_and_found;
+            retention(store):
+                old_payloads_go_and_their_rows_stay
+                what_is_not_finished_keeps_its_payload
+                a_later_delivery_does_not_bring_a_payload_back
+                the_steps_of_a_sweep_are_one_line_of_the_record
+                two_sweeps_at_once_take_each_payload_once
+                old_events_go_with_their_attempts
+                what_is_about_a_deleted_user_goes_after_the_grace
+                payments_of_a_deleted_user_go_with_them
+                a_customer_of_a_living_user_as_well_is_kept
+                late_events_about_an_erased_user_go_too
+                nobody_counts_as_erased_at_the_first_look
+                a_person_with_many_events_takes_several_steps
+                an_operator_erases_at_once
+                what_is_due_again_without_its_payload_fails;
+            sweeps(database):
+                a_deletion_of_an_earlier_version_counts_from_the_first_sweep;
         }
     };
 }

@@ -21,6 +21,7 @@ pub(crate) enum Call {
     RetriesQueued,
     Lease,
     Settle,
+    Sweep,
     Take,
     Ack,
 }
@@ -127,6 +128,7 @@ impl Around for Arc<Faults> {
             StoreCall::LeaseOutbox => Call::Lease,
             StoreCall::SettleOutbox => Call::Settle,
             StoreCall::Ping => Call::Ping,
+            StoreCall::Sweep => Call::Sweep,
             StoreCall::Other => return work.await,
         };
         self.around(call, work, store_fault).await
