@@ -38,6 +38,10 @@ const MAX_ANSWER: u64 = 16 * 1024;
 /// Looks at the settings, the data directory, both listeners, the queue, the database, the events and
 /// the outbox. Reports everything it finds; ends with 1 if something does not work.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hookmirror doctor
+  hookmirror doctor --json")]
 pub(super) struct DoctorArgs {
     /// As JSON
     #[arg(long)]

@@ -12,11 +12,13 @@ use crate::config::{Config, ConfigProblems};
 use crate::error_chain::ErrorChain;
 
 mod acting;
+mod completions;
 pub mod demo;
 mod doctor;
 mod engines;
 mod events;
 mod filter;
+mod manual;
 mod migrate;
 mod outbox;
 mod output;
@@ -49,16 +51,16 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     /// Receive webhooks, mirror them, deliver metadata: all roles in one process
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("run"))]
     Run,
     /// Receive webhooks only: from the providers to RabbitMQ; needs no database
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("serve"))]
     Serve,
     /// Mirror events only: from RabbitMQ to the database; any number may run
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("work"))]
     Work,
     /// Deliver metadata only: from the database to Clerk
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("dispatch"))]
     Dispatch,
     Send(send::SendArgs),
     Migrate(migrate::MigrateArgs),
@@ -75,6 +77,8 @@ enum Command {
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
+    Completions(completions::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// How a command ended, other than by an error.
@@ -161,6 +165,8 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
         Command::Users(command) => users::users(command).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }
 

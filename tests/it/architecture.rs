@@ -108,6 +108,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("svix", &["provider/clerk/"]),
     ("hmac", &["provider/stripe/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/"]),
+    ("clap_mangen", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("console", &["cli/"]),
     ("indicatif", &["cli/"]),

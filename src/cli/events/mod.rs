@@ -19,6 +19,10 @@ Examples:
   hookmirror events list --subject user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --json")]
     List(list::ListArgs),
     /// Show one event in full: every attempt, the error, and (on request) its payload
+    #[command(after_help = "\
+Examples:
+  hookmirror events show evt_1SqT5cLkdIwHu7ix
+  hookmirror events show clerk/msg_2g7np7Hrk0SN6kj5EDMLDaKNL0S --reveal")]
     Show(show::ShowArgs),
     /// Erase the payloads of all events about a person, or about anything else; a dry run without --execute
     #[command(after_help = "\
@@ -35,6 +39,10 @@ they arrive later. What is erased can never be replayed. The row of the user is 
 A dry run that finds something to do ends with 3.")]
     Erase(erase::EraseArgs),
     /// Account for all events: accepted = sum of states + still queued
+    #[command(after_help = "\
+Examples:
+  hookmirror events stats
+  hookmirror events stats --json")]
     Stats(stats::StatsArgs),
 }
 
