@@ -1,6 +1,6 @@
 -- Payloads that go: when they are old, or when the person whose they are is gone. The row stays.
 --
--- What it costs: columns cost nothing; the first index reads the ledger once, about 1 s for a million
+-- What it costs: columns cost nothing; the first index reads the ledger once, seconds for a million
 -- events, while nobody else writes.
 
 ALTER TABLE events ADD COLUMN payload_gone    text COLLATE "C";  -- 'pruned', 'erased'; NULL: it is there, or was never kept

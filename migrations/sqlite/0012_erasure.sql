@@ -1,7 +1,7 @@
 -- Payloads that go: when they are old, or when the person whose they are is gone. The row stays.
 --
--- What it costs: columns cost nothing; the first index reads the ledger once, about 2 s for a million
--- events, while nobody else writes.
+-- What it costs: columns cost nothing; the first index reads the ledger once, about 5 s for a million
+-- events of 2 KB, while nobody else writes. Measured, it makes no difference to writing events.
 
 ALTER TABLE events ADD COLUMN payload_gone    TEXT;  -- 'pruned', 'erased'; NULL: it is there, or was never kept
 ALTER TABLE events ADD COLUMN payload_gone_at TEXT;

@@ -166,7 +166,7 @@ macro_rules! every_behaviour {
                 payments_of_a_deleted_user_go_with_them
                 a_customer_of_a_living_user_as_well_is_kept
                 late_events_about_an_erased_user_go_too
-                nobody_counts_as_erased_at_the_first_look
+                the_second_look_comes_when_what_was_going_on_is_over
                 a_person_with_many_events_takes_several_steps
                 an_operator_erases_at_once
                 what_is_due_again_without_its_payload_fails;

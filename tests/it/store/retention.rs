@@ -352,8 +352,8 @@ pub(super) async fn late_events_about_an_erased_user_go_too(store: &dyn Store) {
     assert!(has_payload(store, "msg_9").await);
 }
 
-/// An event that was recorded by somebody who could not know yet is found by the second look.
-pub(super) async fn nobody_counts_as_erased_at_the_first_look(store: &dyn Store) {
+/// And not before: until then a person that was just looked at is left alone.
+pub(super) async fn the_second_look_comes_when_what_was_going_on_is_over(store: &dyn Store) {
     let first = by_customer("cus_1", session_of("cs_1", "user_a"));
     apply(
         store,
