@@ -41,6 +41,7 @@
 //! | [`store::sqlite`], [`store::postgres`] | its engines, with the same tables |
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it, within Clerk's limits |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
+//! | [`retention`] | lets go of payloads and events that are old, and of what is stored about deleted users |
 //! | [`ops`] | what an operator can look at and do; used by every command that offers it |
 //! | [`admin`] | the private listener: metrics |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
@@ -48,8 +49,8 @@
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
-//! Direction: `main > cli > {ingress, worker, scheduler, outbox, admin, ops, sender, config}`; `admin >
-//! ops, outbox, store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
+//! Direction: `main > cli > {ingress, worker, scheduler, retention, outbox, admin, ops, sender,
+//! config}`; `admin > ops, outbox, store`; `retention > store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
 //! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
 //! use `model`, which uses nothing of ours. Ingress never sees the store, the store never sees the
 //! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
@@ -72,6 +73,7 @@
 //! | add a setting | its section in `config/`, [`config::SETTINGS`], the README's table (a test compares them) |
 //! | add a database or a queue | an engine under [`store`] or [`queue`], built in `cli/engines/`; the suites in `tests/it/store`, `tests/it/queue` run on it |
 //! | change what is at RabbitMQ | `queue/rabbitmq/topology.rs`, `deploy/rabbitmq/definitions.json` (a test compares them) |
+//! | change how long something is kept | `config/retention.rs`, `retention/`; whose payloads are erased: `store/erasure.rs` |
 //! | change how much Clerk is sent | `outbox/budget.rs`; when nothing is: `outbox/gate.rs` |
 //! | let an operator see or do more | [`ops`], then a command in [`cli`]; what changes something is told by `cli/acting.rs` whether to, and recorded by the store |
 //!
@@ -111,6 +113,7 @@ pub mod ops;
 pub mod outbox;
 pub mod provider;
 pub mod queue;
+pub mod retention;
 pub mod scheduler;
 pub mod sender;
 pub mod shutdown;

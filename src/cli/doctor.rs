@@ -26,6 +26,7 @@ use crate::model::source::{Provider, Source};
 use crate::model::time::Timestamp;
 use crate::ops::account::account;
 use crate::ops::checkup::{self, Finding, Level};
+use crate::ops::keeping;
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// Longer than the default limit of a readiness check.
@@ -37,6 +38,10 @@ const MAX_ANSWER: u64 = 16 * 1024;
 /// Looks at the settings, the data directory, both listeners, the queue, the database, the events and
 /// the outbox. Reports everything it finds; ends with 1 if something does not work.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hookmirror doctor
+  hookmirror doctor --json")]
 pub(super) struct DoctorArgs {
     /// As JSON
     #[arg(long)]
@@ -356,6 +361,7 @@ async fn database(config: &Config, waiting: Waiting, now: Timestamp) -> Vec<Find
         Err(error) => findings.push(Finding::problem("events", ErrorChain(&error).to_string())),
     }
     findings.extend(checkup::pauses(&*store, now).await);
+    findings.extend(keeping::overdue(&*store, config.retention, now).await);
     let has_key = config.has_clerk_key(None);
     findings.extend(checkup::outbox(&*store, has_key, now).await);
     findings

@@ -12,6 +12,10 @@ use super::{CommandError, Ended, load_config};
 /// Applies the migrations that the database does not have yet. `run`, `work` and
 /// `dispatch` do the same at their start.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hookmirror migrate
+  hookmirror migrate --check")]
 pub(super) struct MigrateArgs {
     /// Only tell which migrations are missing; exit with 3 if there are any
     #[arg(long)]

@@ -13,11 +13,13 @@ use crate::error_chain::ErrorChain;
 
 mod acting;
 mod actions;
+mod completions;
 pub mod demo;
 mod doctor;
 mod engines;
 mod events;
 mod filter;
+mod manual;
 mod migrate;
 mod outbox;
 mod output;
@@ -52,16 +54,16 @@ struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     /// Receive webhooks, mirror them, deliver metadata: all roles in one process
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("run"))]
     Run,
     /// Receive webhooks only: from the providers to RabbitMQ; needs no database
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("serve"))]
     Serve,
     /// Mirror events only: from RabbitMQ to the database; any number may run
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("work"))]
     Work,
     /// Deliver metadata only: from the database to Clerk
-    #[command(after_help = roles::settings())]
+    #[command(after_help = roles::settings("dispatch"))]
     Dispatch,
     Send(send::SendArgs),
     Migrate(migrate::MigrateArgs),
@@ -84,6 +86,8 @@ enum Command {
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
+    Completions(completions::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// How a command ended, other than by an error.
@@ -172,6 +176,8 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Sources(command) => sources::sources(command).await,
         Command::Actions(command) => actions::actions(command).await,
         Command::Users(command) => users::users(command).await,
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }
 

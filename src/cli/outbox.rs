@@ -30,6 +30,9 @@ Examples:
   hookmirror outbox list --state delivered --limit 10 --json")]
     List(ListArgs),
     /// Show what one user should have at Clerk, what was delivered, and every attempt
+    #[command(after_help = "\
+Example:
+  hookmirror outbox show user_2g7np7Hrk0SN6kj5EDMLDaKNL0S")]
     Show(ShowArgs),
     /// Make entries due now; a dry run without --execute
     #[command(after_help = "\

@@ -19,6 +19,10 @@ use crate::ops::wanted;
 #[derive(Debug, Subcommand)]
 pub(super) enum PaymentsCommand {
     /// List payments that wait for their user to be known, the longest waiting first
+    #[command(after_help = "\
+Examples:
+  hookmirror payments waiting
+  hookmirror payments waiting --limit 500 --json")]
     Waiting(WaitingArgs),
     /// Give a payment to its user; a dry run without --execute
     #[command(after_help = "\

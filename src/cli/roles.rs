@@ -174,6 +174,7 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         database,
         ingress,
         work: roles.work.then_some(sources),
+        retention: config.retention,
         dispatch: if roles.dispatch {
             dispatches(config)?
         } else {
@@ -203,9 +204,10 @@ fn announce(config: &Config, roles: Roles, system: &System) {
     }
 }
 
-/// All settings, for `run --help`.
-pub(super) fn settings() -> String {
-    let mut text = "Settings, from the environment or the file:".to_owned();
+/// An example and all settings, for `run --help` and the like.
+pub(super) fn settings(command: &str) -> String {
+    let mut text =
+        format!("Example:\n  hookmirror {command}\n\nSettings, from the environment or the file:");
     for setting in SETTINGS {
         let Setting { name, meaning, .. } = setting;
         text.push_str(&format!(

@@ -24,9 +24,11 @@ use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::ingress::{self, IngressState, Limits};
 use crate::model::outbox::Recipients;
+use crate::model::retention::RetentionPolicy;
 use crate::model::source::Sources;
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
 use crate::provider::Verifier;
+use crate::retention::Sweeper;
 use crate::scheduler::{Replayer, Scheduler};
 use crate::store::{Store, StoreError};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
@@ -48,6 +50,8 @@ pub(super) struct Parts {
     pub(super) ingress: Option<Ingress>,
     /// From the queue to the database: worker, dead letters, schedulers.
     pub(super) work: Option<Sources>,
+    /// How long what was received is kept; for `work`.
+    pub(super) retention: RetentionPolicy,
     /// From the database to Clerk, instance by instance.
     pub(super) dispatch: Vec<Dispatch>,
     /// The private listener.
@@ -155,6 +159,12 @@ impl System {
                 clock: Arc::clone(&parts.clock),
                 backoff,
             };
+            let sweeper = Sweeper {
+                store: database.store(),
+                policy: parts.retention,
+                clock: Arc::clone(&parts.clock),
+                backoff: backoff.of("sweeper"),
+            };
             let reassessment = Reassessment {
                 store: database.store(),
                 clock: Arc::clone(&parts.clock),
@@ -166,7 +176,8 @@ impl System {
             system.start_worker("worker", &schema, worker.run(stop.clone()));
             system.start_worker("dead letter drain", &schema, drain.run(stop.clone()));
             system.start_worker("scheduler", &schema, scheduler.run(stop.clone()));
-            system.start_worker("replayer", &schema, replayer.run(stop));
+            system.start_worker("replayer", &schema, replayer.run(stop.clone()));
+            system.start_worker("sweeper", &schema, sweeper.run(stop));
         }
         if let Some(store) = system.database.as_ref().map(Database::store) {
             for (dispatch, bell) in parts.dispatch.into_iter().zip(bells) {

@@ -33,6 +33,7 @@ mod logging;
 mod problems;
 mod queue;
 mod reader;
+mod retention;
 mod service_url;
 mod setting;
 mod sources;
@@ -50,6 +51,7 @@ pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
 
 use crate::model::entitlement::Policy;
+use crate::model::retention::RetentionPolicy;
 use crate::model::source::{Provider, SourceName};
 use reader::Reader;
 use setting::Number;
@@ -84,6 +86,9 @@ pub const SETTINGS: &[Setting] = &[
     clerk::WRITES,
     clerk::WRITES_PER_USER.setting,
     entitlement::PAST_DUE_IS_PAID,
+    retention::KEEP_PAYLOADS,
+    retention::KEEP_EVENTS,
+    retention::ERASE_AFTER,
     ingress::MAX_BODY_BYTES.setting,
     ingress::MAX_BUFFERED_BYTES.setting,
     ingress::MAX_CONNECTIONS.setting,
@@ -121,6 +126,8 @@ pub struct Config {
     pub clerk: ClerkSettings,
     /// What counts as paid.
     pub policy: Policy,
+    /// How long what was received is kept.
+    pub retention: RetentionPolicy,
     /// What is logged and how.
     pub log: LogSettings,
     /// How long work in flight may take to finish once shutdown has begun.
@@ -217,6 +224,7 @@ impl Config {
             sources: sources::read(&mut reader),
             clerk: ClerkSettings::read(&mut reader),
             policy: entitlement::read(&mut reader),
+            retention: retention::read(&mut reader),
             log: LogSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             login: reader.login.take(),

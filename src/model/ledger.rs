@@ -8,6 +8,7 @@ use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
 use super::outbox::OutboxEntry;
 use super::payment::{CustomerLink, Facts};
+use super::retention::Remains;
 use super::source::SourceName;
 use super::state::EventState;
 use super::time::Timestamp;
@@ -100,8 +101,10 @@ pub struct EventRecord {
     pub summary: EventSummary,
     /// Attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// The exact bytes whose signature was checked; `None` where they must not be kept.
+    /// The exact bytes whose signature was checked; `None` where they must not be kept, or are gone.
     pub payload: Option<Vec<u8>>,
+    /// What is left of the payload if it was there once and is gone.
+    pub remains: Option<Remains>,
 }
 
 /// How many events of one source are in one state.

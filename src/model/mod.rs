@@ -17,6 +17,7 @@ pub mod pause;
 pub mod payment;
 pub mod preview;
 pub mod replay;
+pub mod retention;
 pub mod retry;
 pub mod source;
 pub mod state;

@@ -3,7 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::event::{Event, EventKey};
+use super::changes::Failure;
+use super::event::{Event, EventKey, EventType};
 use super::time::Timestamp;
 
 const MINUTE: u64 = 60;
@@ -37,6 +38,13 @@ pub fn next_attempt(key: &EventKey, attempt: u32, now: Timestamp) -> Option<Time
     let most = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) / JITTER;
     let jitter = Duration::from_millis(hasher.finish() % most.max(1));
     Some(now.plus(wait + jitter))
+}
+
+/// What becomes of an event that is due and whose payload is gone, or was never kept: there is nothing
+/// to try again with.
+pub fn without_payload(event_type: &EventType) -> Failure {
+    let message = "it cannot be tried again: its payload is not kept any more";
+    Failure::new("payload_gone", "payload", event_type, message.to_owned())
 }
 
 /// The right to put one event back onto the queue until the lease runs out.

@@ -56,7 +56,7 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
-    /// The earlier point in time `before` from here, held at the end of the range.
+    /// The earlier point in time `before` this one, held at the beginning of the range.
     pub fn minus(self, before: Duration) -> Self {
         let millis = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))

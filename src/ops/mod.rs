@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod checkup;
+pub mod erasure;
 pub mod events;
+pub mod keeping;
 pub mod outbox;
 pub mod payments;
 pub mod preview;

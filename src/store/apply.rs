@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::erasure;
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
 use super::fold::{Grouped, OpenReplay, OpenReplays, group, pause};
@@ -129,6 +130,7 @@ async fn apply_part(
         tables.write_outbox(&entitlements, &user_fold, now).await?;
     }
     tables.write_ledger(&groups, &outcomes, now).await?;
+    erasure::reopen(tables, &groups, &held).await?;
     tables.release(&held.released, now).await?;
     let settled = settled(&groups, &outcomes);
     if !settled.is_empty() {

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 10] = [
+const SQLITE: [(i64, &str, &str); 11] = [
     (
         1,
         "users",
@@ -60,9 +60,14 @@ const SQLITE: [(i64, &str, &str); 10] = [
         "pauses",
         include_str!("../../migrations/sqlite/0011_pauses.sql"),
     ),
+    (
+        12,
+        "erasure",
+        include_str!("../../migrations/sqlite/0012_erasure.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 10] = [
+const POSTGRES: [(i64, &str, &str); 11] = [
     (
         1,
         "users",
@@ -112,6 +117,11 @@ const POSTGRES: [(i64, &str, &str); 10] = [
         11,
         "pauses",
         include_str!("../../migrations/postgres/0011_pauses.sql"),
+    ),
+    (
+        12,
+        "erasure",
+        include_str!("../../migrations/postgres/0012_erasure.sql"),
     ),
 ];
 

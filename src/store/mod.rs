@@ -31,6 +31,7 @@ use crate::model::user::UserId;
 mod action_log;
 mod apply;
 mod attribute;
+mod erasure;
 mod event_changes;
 mod facts;
 mod fold;
@@ -43,6 +44,7 @@ mod previews;
 mod problem;
 mod related;
 mod replays;
+mod retention;
 mod shelf;
 pub mod sqlite;
 mod standing;
@@ -53,11 +55,12 @@ pub use self::event_changes::EventChanges;
 pub use self::pauses::Pauses;
 pub use self::previews::Previews;
 pub use self::replays::{Replays, STALLED_AFTER};
+pub use self::retention::Retention;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
 pub trait Store:
-    ActionLog + EventChanges + Pauses + Previews + Replays + Debug + Send + Sync
+    ActionLog + EventChanges + Pauses + Previews + Replays + Retention + Debug + Send + Sync
 {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.

@@ -259,6 +259,10 @@ impl Tables for Previewing<'_> {
         Ok(())
     }
 
+    async fn reopen_erasures(&mut self, _about: &BTreeSet<&str>) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
     async fn read_facts(&mut self, selection: &Selection) -> Result<Vec<Stored>, ApplyError> {
         self.tables.read_facts(selection).await
     }

@@ -120,6 +120,9 @@ pub(super) trait Tables: Send {
         now: Timestamp,
     ) -> Result<ActionRecord, ApplyError>;
 
+    /// Opens the matter of persons again who count as erased and whom one of these names is about.
+    async fn reopen_erasures(&mut self, about: &BTreeSet<&str>) -> Result<(), ApplyError>;
+
     /// Marks the events about these subjects that waited for their user as applied.
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError>;
 

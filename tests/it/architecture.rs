@@ -28,6 +28,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outbox",
             "provider",
             "queue",
+            "retention",
             "scheduler",
             "sender",
             "shutdown",
@@ -60,6 +61,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("provider", &["model"]),
     ("queue", &["backoff", "clock", "error_chain", "model"]),
+    (
+        "retention",
+        &["backoff", "clock", "error_chain", "model", "store"],
+    ),
     (
         "scheduler",
         &["backoff", "clock", "error_chain", "model", "queue", "store"],
@@ -105,6 +110,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("svix", &["provider/clerk/"]),
     ("hmac", &["provider/stripe/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/"]),
+    ("clap_mangen", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("console", &["cli/"]),
     ("indicatif", &["cli/"]),

@@ -22,6 +22,7 @@ mod model;
 mod outbox;
 mod provider;
 mod queue;
+mod retention;
 mod scenarios;
 mod scheduler;
 mod sender;

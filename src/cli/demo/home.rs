@@ -24,6 +24,7 @@ use crate::config::DatabaseUrl;
 use crate::ingress::Limits;
 use crate::model::entitlement::Policy;
 use crate::model::outbox::Recipients;
+use crate::model::retention::RetentionPolicy;
 use crate::model::source::{Provider, Source};
 use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
@@ -76,6 +77,7 @@ impl Home {
         let system = System::start(Parts {
             queue: Some(Queue::embedded(directory.path()).await?),
             work: Some(sources.collect()),
+            retention: RetentionPolicy::default(),
             database: Some(database),
             ingress: Some(Ingress {
                 listen,

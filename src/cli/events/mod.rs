@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::{CommandError, Ended, load_config};
 
 mod by_hand;
+mod erase;
 mod list;
 mod preview;
 mod show;
@@ -20,8 +21,30 @@ Examples:
   hookmirror events list --subject user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --json")]
     List(list::ListArgs),
     /// Show one event in full: every attempt, the error, and (on request) its payload
+    #[command(after_help = "\
+Examples:
+  hookmirror events show evt_1SqT5cLkdIwHu7ix
+  hookmirror events show clerk/msg_2g7np7Hrk0SN6kj5EDMLDaKNL0S --reveal")]
     Show(show::ShowArgs),
+    /// Erase the payloads of all events about a person, or about anything else; a dry run without --execute
+    #[command(after_help = "\
+Examples:
+  hookmirror events erase user_2g7np7Hrk0SN6kj5EDMLDaKNL0S
+  hookmirror events erase user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --execute --reason 'erasure request 12'
+  hookmirror events erase cus_NffrFeUfNV2Hib cs_live_a1b2 --execute --reason 'erasure request 13'
+
+Of a user everything that hangs together with them goes: their own events, and those of their
+payments and customers. A customer who is another living user's as well is kept, and named. Of any
+other subject what is filed under it goes, and nothing else.
+The rows stay, with a hash of what went; events about a user who was not deleted are kept again when
+they arrive later. What is erased can never be replayed. The row of the user is not touched.
+A dry run that finds something to do ends with 3.")]
+    Erase(erase::EraseArgs),
     /// Account for all events: accepted = sum of states + still queued
+    #[command(after_help = "\
+Examples:
+  hookmirror events stats
+  hookmirror events stats --json")]
     Stats(stats::StatsArgs),
     /// Tell what would change if events were processed again now; changes nothing
     #[command(after_help = "\
@@ -64,6 +87,7 @@ pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError
     let config = load_config()?;
     match command {
         EventsCommand::List(args) => list::list(&config, args).await,
+        EventsCommand::Erase(args) => erase::erase(&config, args).await,
         EventsCommand::Show(args) => show::show(&config, args).await,
         EventsCommand::Stats(args) => stats::stats(&config, args).await,
         EventsCommand::Preview(args) => preview::preview(&config, args).await,

@@ -10,6 +10,7 @@ use super::super::{CommandError, Ended};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
 use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
+use crate::model::retention::{Departure, Remains};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -76,6 +77,9 @@ struct RecordJson<'a> {
     summary: &'a EventSummary,
     attempts_log: &'a [Attempt],
     payload_bytes: Option<usize>,
+    /// What is left of a payload that is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_gone: Option<&'a Remains>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
 }
@@ -87,11 +91,21 @@ impl<'a> RecordJson<'a> {
             summary: &record.summary,
             attempts_log: &record.attempts,
             payload_bytes: payload.map(<[u8]>::len),
+            payload_gone: record.remains.as_ref(),
             payload: payload
                 .filter(|_| reveal)
                 .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
         }
     }
+}
+
+fn gone(remains: &Remains) -> String {
+    let Remains { why, at, sha256 } = remains;
+    let why = match why {
+        Departure::Pruned => "as it was old",
+        Departure::Erased => "as the person it is about was deleted, or somebody asked for it",
+    };
+    format!("{} at {at}, {why}; its SHA-256 was {sha256}", remains.why)
 }
 
 fn describe(record: &EventRecord, reveal: bool) -> String {
@@ -111,14 +125,15 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
         facts.push(("error", error.clone()));
         facts.push(("fingerprint", or_dash(event.fingerprint.as_ref())));
     }
-    let payload = match &record.payload {
-        None => "not kept: events of this type carry one-time codes".to_owned(),
-        Some(bytes) if reveal => {
+    let payload = match (&record.payload, &record.remains) {
+        (None, Some(remains)) => gone(remains),
+        (None, None) => "not kept: events of this type carry one-time codes".to_owned(),
+        (Some(bytes), _) if reveal => {
             let text = String::from_utf8_lossy(bytes);
             let lines: Vec<String> = text.lines().map(shown).collect();
             format!("\n{}", lines.join("\n"))
         }
-        Some(bytes) => format!("{} bytes (--reveal shows them)", bytes.len()),
+        (Some(bytes), _) => format!("{} bytes (--reveal shows them)", bytes.len()),
     };
     facts.push(("payload", payload));
     let mut text: Vec<String> = facts

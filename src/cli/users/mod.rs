@@ -17,6 +17,10 @@ mod payments;
 #[derive(Debug, Subcommand)]
 pub(super) enum UsersCommand {
     /// Show one user: the mirror, the payment facts, the verdict and its delivery
+    #[command(after_help = "\
+Examples:
+  hookmirror users show user_2g7np7Hrk0SN6kj5EDMLDaKNL0S
+  hookmirror users show user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --json")]
     Show(ShowArgs),
 }
 

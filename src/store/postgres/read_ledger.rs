@@ -13,6 +13,7 @@ use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
     WaitingCount,
 };
+use crate::model::retention::{Departure, Remains};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
@@ -70,7 +71,9 @@ pub(super) async fn find(
     let mut snapshot = store.snapshot(action).await?;
     let row = QueryBuilder::<Postgres>::new("SELECT ")
         .push(SUMMARY)
-        .push(", payload FROM events WHERE source = ")
+        .push(
+            ", payload, payload_gone, payload_gone_at, payload_sha256 FROM events WHERE source = ",
+        )
         .push_bind(key.source.as_str())
         .push(" AND event_id = ")
         .push_bind(key.id.as_str())
@@ -98,6 +101,18 @@ pub(super) async fn find(
             .map(|row| attempt(&name, row))
             .collect::<Result<_, _>>()?,
         payload: Reader::new("events", &name, &row).get("payload")?,
+        remains: remains(&Reader::new("events", &name, &row))?,
+    }))
+}
+
+fn remains(reader: &Reader<'_>) -> Result<Option<Remains>, StoreError> {
+    let Some(why) = reader.parse_optional("payload_gone", Departure::parse)? else {
+        return Ok(None);
+    };
+    Ok(Some(Remains {
+        why,
+        at: reader.time("payload_gone_at")?,
+        sha256: reader.get("payload_sha256")?,
     }))
 }
 

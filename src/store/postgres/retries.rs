@@ -1,5 +1,6 @@
 //! Events that are tried again later.
 
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::super::problem::unavailable;
@@ -7,7 +8,7 @@ use super::ledger::read_key;
 use super::rows::{Reader, column, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{Event, EventType, Trigger};
-use crate::model::retry::RetryLease;
+use crate::model::retry::{RetryLease, without_payload};
 use crate::model::time::Timestamp;
 
 /// Leases what is due, by moving the time at which it is due.
@@ -24,10 +25,13 @@ pub(super) async fn lease(
     }
     let action = "lease events that are due for another attempt";
     let mut connection = store.acquire(action).await?;
+    fail_without_payload(&mut connection, now)
+        .await
+        .map_err(unavailable(action))?;
     let rows = sqlx::query(
         "WITH due AS MATERIALIZED (\
          SELECT source, event_id FROM events \
-         WHERE state = 'retrying' AND next_attempt_at <= $2 \
+         WHERE state = 'retrying' AND next_attempt_at <= $2 AND payload IS NOT NULL \
          ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
          UPDATE events AS e SET next_attempt_at = $1 FROM due \
          WHERE e.source = due.source AND e.event_id = due.event_id \
@@ -48,6 +52,39 @@ pub(super) async fn lease(
         }
     });
     Ok(leases.collect())
+}
+
+/// Ends what is due and cannot be tried: it would fall due for ever.
+async fn fail_without_payload(
+    connection: &mut PgConnection,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let types: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT event_type FROM events \
+         WHERE state = 'retrying' AND next_attempt_at <= $1 AND payload IS NULL",
+    )
+    .bind(stored(now))
+    .fetch_all(&mut *connection)
+    .await?;
+    for event_type in types.iter().filter_map(|name| EventType::parse(name)) {
+        let failure = without_payload(&event_type);
+        sqlx::query(
+            "WITH due AS MATERIALIZED (SELECT source, event_id FROM events \
+             WHERE state = 'retrying' AND next_attempt_at <= $4 AND payload IS NULL \
+             AND event_type = $5 FOR UPDATE SKIP LOCKED) \
+             UPDATE events AS e SET state = 'failed', outcome = $1, last_error = $2, \
+             fingerprint = $3, next_attempt_at = NULL FROM due \
+             WHERE e.source = due.source AND e.event_id = due.event_id",
+        )
+        .bind(failure.kind)
+        .bind(failure.message)
+        .bind(failure.fingerprint)
+        .bind(stored(now))
+        .bind(event_type.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 fn read(row: &PgRow, until: Timestamp) -> Result<RetryLease, StoreError> {

@@ -16,8 +16,8 @@ use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{
-    PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, pauses, replays,
-    shelf, users,
+    PostgresStore, StoreError, entitlements, erasure, facts, ledger, operators, outbox, pauses,
+    replays, shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -165,6 +165,10 @@ impl Tables for PostgresTables<'_> {
         let changed = if action.mode.is_dry_run() { 0 } else { matched };
         let row = operators::record(self.0, action, matched, changed, now).await?;
         Ok(operators::action_record(&row)?)
+    }
+
+    async fn reopen_erasures(&mut self, about: &BTreeSet<&str>) -> Result<(), ApplyError> {
+        Ok(erasure::reopen(self.0, about).await?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

@@ -67,7 +67,7 @@ pub(super) async fn write(
     rows.sort_unstable_by_key(|(user, _)| &user.id);
     let written = upsert(connection, &rows, now).await?;
     if !fold.deleted.is_empty() {
-        bury(connection, fold).await?;
+        bury(connection, fold, now).await?;
     }
     let gone = remove_buried(connection, &rows).await?;
 
@@ -178,17 +178,22 @@ async fn upsert(
     Ok(written.into_iter().collect())
 }
 
-async fn bury(connection: &mut PgConnection, fold: &UserFold<'_>) -> Result<(), sqlx::Error> {
+async fn bury(
+    connection: &mut PgConnection,
+    fold: &UserFold<'_>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let deleted: Vec<(&&UserId, &Timestamp)> = fold.deleted.iter().collect();
     sqlx::query(
-        "INSERT INTO user_tombstones (id, deleted_at) \
-         SELECT t.id, t.deleted_at FROM UNNEST($1::text[], $2::timestamptz[]) AS t(id, deleted_at) \
+        "INSERT INTO user_tombstones (id, deleted_at, recorded_at) \
+         SELECT t.id, t.deleted_at, $3 FROM UNNEST($1::text[], $2::timestamptz[]) AS t(id, deleted_at) \
          ORDER BY t.id COLLATE \"C\" \
          ON CONFLICT (id) DO UPDATE \
          SET deleted_at = LEAST(user_tombstones.deleted_at, excluded.deleted_at)",
     )
     .bind(column(&deleted, |(id, _)| id.as_str()))
     .bind(column(&deleted, |(_, deleted_at)| stored(**deleted_at)))
+    .bind(stored(now))
     .execute(connection)
     .await?;
     Ok(())

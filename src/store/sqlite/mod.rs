@@ -34,6 +34,7 @@ use crate::model::user::UserId;
 
 mod action_log;
 mod entitlements;
+mod erasure;
 mod event_changes;
 mod facts;
 mod filter;
@@ -47,6 +48,7 @@ mod read_ledger;
 mod read_outbox;
 mod read_users;
 mod replays;
+mod retention;
 mod retries;
 mod rows;
 mod shelf;
@@ -108,6 +110,8 @@ impl SqliteStore {
             // A commit must survive a loss of power: the queue forgets the event right after it.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What is deleted is overwritten: bodies hold personal data.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(CACHED_STATEMENTS)
             .disable_statement_logging()

@@ -1,5 +1,6 @@
 //! Events that are tried again later.
 
+use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::super::problem::unavailable;
@@ -7,7 +8,7 @@ use super::ledger::read_key;
 use super::rows::Reader;
 use super::{SqliteStore, StoreError};
 use crate::model::event::{Event, EventType, Trigger};
-use crate::model::retry::RetryLease;
+use crate::model::retry::{RetryLease, without_payload};
 use crate::model::time::Timestamp;
 
 /// Leases what is due, by moving the time at which it is due.
@@ -24,10 +25,13 @@ pub(super) async fn lease(
     }
     let action = "lease events that are due for another attempt";
     let mut transaction = store.begin(action).await?;
+    fail_without_payload(&mut transaction, now)
+        .await
+        .map_err(unavailable(action))?;
     let rows = sqlx::query(
         "UPDATE events SET next_attempt_at = ?1 \
          WHERE (source, event_id) IN (SELECT source, event_id FROM events \
-         WHERE state = 'retrying' AND next_attempt_at <= ?2 \
+         WHERE state = 'retrying' AND next_attempt_at <= ?2 AND payload IS NOT NULL \
          ORDER BY next_attempt_at LIMIT ?3) \
          RETURNING source, event_id, event_type, received_at, payload",
     )
@@ -47,6 +51,36 @@ pub(super) async fn lease(
         }
     });
     Ok(leases.collect())
+}
+
+/// Ends what is due and cannot be tried: it would fall due for ever.
+async fn fail_without_payload(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let types: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT event_type FROM events \
+         WHERE state = 'retrying' AND next_attempt_at <= ? AND payload IS NULL",
+    )
+    .bind(now.to_string())
+    .fetch_all(&mut *connection)
+    .await?;
+    for event_type in types.iter().filter_map(|name| EventType::parse(name)) {
+        let failure = without_payload(&event_type);
+        sqlx::query(
+            "UPDATE events SET state = 'failed', outcome = ?, last_error = ?, fingerprint = ?, \
+             next_attempt_at = NULL WHERE state = 'retrying' AND next_attempt_at <= ? \
+             AND payload IS NULL AND event_type = ?",
+        )
+        .bind(failure.kind)
+        .bind(failure.message)
+        .bind(failure.fingerprint)
+        .bind(now.to_string())
+        .bind(event_type.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 fn read(row: &SqliteRow, until: Timestamp) -> Result<RetryLease, StoreError> {

@@ -59,11 +59,12 @@ pub(super) async fn write(
             .execute(&mut *connection)
             .await?;
         sqlx::query(
-            "INSERT INTO user_tombstones (id, deleted_at) VALUES (?, ?) \
+            "INSERT INTO user_tombstones (id, deleted_at, recorded_at) VALUES (?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET deleted_at = MIN(deleted_at, excluded.deleted_at)",
         )
         .bind(id.as_str())
         .bind(deleted_at.to_string())
+        .bind(now.to_string())
         .execute(&mut *connection)
         .await?;
     }

@@ -5,6 +5,7 @@ pub(crate) mod convergence;
 mod crash;
 mod demo;
 mod doctor;
+mod erasure;
 mod events;
 mod help;
 mod metrics;

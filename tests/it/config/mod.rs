@@ -9,6 +9,7 @@ mod clerk;
 mod data_dir;
 mod layers;
 mod problems;
+mod retention;
 mod secrets;
 mod service_urls;
 mod source_problems;

@@ -28,8 +28,10 @@ mod reassessment;
 mod replay_leases;
 mod replay_orders;
 mod replays;
+mod retention;
 mod retries;
 mod sqlite;
+mod sweeps;
 mod upgrade;
 mod users;
 
@@ -209,6 +211,23 @@ macro_rules! every_behaviour {
                 what_the_database_refuses_fails_alone
                 others_that_would_no_longer_wait_are_told
                 only_the_first_received_and_those_with_bytes_are_previewed;
+            retention(store):
+                old_payloads_go_and_their_rows_stay
+                what_is_not_finished_keeps_its_payload
+                a_later_delivery_does_not_bring_a_payload_back
+                the_steps_of_a_sweep_are_one_line_of_the_record
+                two_sweeps_at_once_take_each_payload_once
+                old_events_go_with_their_attempts
+                what_is_about_a_deleted_user_goes_after_the_grace
+                payments_of_a_deleted_user_go_with_them
+                a_customer_of_a_living_user_as_well_is_kept
+                late_events_about_an_erased_user_go_too
+                the_second_look_comes_when_what_was_going_on_is_over
+                a_person_with_many_events_takes_several_steps
+                an_operator_erases_at_once
+                what_is_due_again_without_its_payload_fails;
+            sweeps(database):
+                a_deletion_of_an_earlier_version_counts_from_the_first_sweep;
         }
     };
 }

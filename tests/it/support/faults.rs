@@ -23,6 +23,7 @@ pub(crate) enum Call {
     ReplaysQueued,
     Lease,
     Settle,
+    Sweep,
     Take,
     Ack,
 }
@@ -131,6 +132,7 @@ impl Around for Arc<Faults> {
             StoreCall::LeaseOutbox => Call::Lease,
             StoreCall::SettleOutbox => Call::Settle,
             StoreCall::Ping => Call::Ping,
+            StoreCall::Sweep => Call::Sweep,
             StoreCall::Other => return work.await,
         };
         self.around(call, work, store_fault).await

@@ -32,6 +32,8 @@ pub(crate) enum StoreCall<'a> {
     LeaseOutbox,
     SettleOutbox,
     Ping,
+    /// One step of letting go.
+    Sweep,
     /// Only reads, or only sets up.
     Other,
 }

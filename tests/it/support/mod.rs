@@ -14,6 +14,7 @@ mod faulty_store_by_hand;
 mod faulty_store_pauses;
 mod faulty_store_previews;
 mod faulty_store_replays;
+mod faulty_store_retention;
 pub(crate) mod given;
 pub(crate) mod golden;
 pub(crate) mod postgres;

@@ -12,7 +12,7 @@ use crate::support::given::{
 };
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -23,6 +23,7 @@ const ALL: [&str; 10] = [
     "0008_user_sources",
     "0010_replays",
     "0011_pauses",
+    "0012_erasure",
 ];
 
 #[tokio::test]

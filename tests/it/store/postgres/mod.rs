@@ -13,6 +13,7 @@ mod locks;
 mod meeting_facts;
 mod migrations;
 mod schema;
+mod sweeps;
 
 const MIRRORED: Outcome = Outcome::UserMirrored;
 

@@ -9,7 +9,7 @@ use crate::store::apply;
 use crate::support::directory::directory;
 use crate::support::given::{mirror, user, user_id};
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -20,6 +20,7 @@ const ALL: [&str; 10] = [
     "0008_user_sources",
     "0010_replays",
     "0011_pauses",
+    "0012_erasure",
 ];
 
 #[tokio::test]

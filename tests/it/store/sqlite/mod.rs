@@ -11,6 +11,7 @@ mod full_disk;
 mod infrastructure;
 mod migrations;
 mod schema;
+mod traces;
 
 const FILE: &str = "mirror.db";
 
