@@ -32,6 +32,16 @@ impl ActingArgs {
             .unwrap_or_else(Operator::unknown)
     }
 
+    /// Who was said to act, if that was said.
+    pub(super) fn given_operator(&self) -> Option<&Operator> {
+        self.operator.as_ref()
+    }
+
+    /// Why, for real or not.
+    pub(super) fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
     /// Whether for real.
     pub(super) fn mode(&self) -> Mode {
         match &self.reason {

@@ -22,6 +22,7 @@ mod outbox;
 mod output;
 mod payments;
 mod private_door;
+mod replay;
 mod roles;
 mod send;
 mod system;
@@ -72,6 +73,7 @@ enum Command {
     /// Look after payments whose user is not known, or not the right one
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
+    Replay(replay::ReplayArgs),
     /// Look at users: what is mirrored, paid and delivered
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -160,6 +162,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Events(command) => events::events(command).await,
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
+        Command::Replay(args) => replay::replay(args).await,
         Command::Users(command) => users::users(command).await,
     }
 }
