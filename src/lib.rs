@@ -35,7 +35,7 @@
 //! | [`queue::embedded`], [`queue::rabbitmq`] | its engines: a SQLite file; a quorum queue |
 //! | [`queue::spool`] | keeps events while RabbitMQ is away, and relays them when it is back |
 //! | [`worker`] | takes, decides, applies, acknowledges; records the dead letters: what the queue gave up on |
-//! | [`scheduler`] | puts events whose next attempt is due back onto the queue |
+//! | [`scheduler`] | puts events back onto the queue: those whose next attempt is due, those of replays |
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
 //! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
 //! | [`store::sqlite`], [`store::postgres`] | its engines, with the same tables |

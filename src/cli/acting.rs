@@ -29,6 +29,16 @@ impl ActingArgs {
         who(self.operator.clone(), config)
     }
 
+    /// Who was said to act, if that was said.
+    pub(super) fn given_operator(&self) -> Option<&Operator> {
+        self.operator.as_ref()
+    }
+
+    /// Why, for real or not.
+    pub(super) fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
     /// Whether for real.
     pub(super) fn mode(&self) -> Mode {
         match &self.reason {

@@ -26,6 +26,7 @@ mod output;
 mod payments;
 mod preview;
 mod private_door;
+mod replay;
 mod roles;
 mod send;
 mod sources;
@@ -77,6 +78,7 @@ enum Command {
     /// Look after payments whose user is not known, or not the right one
     #[command(subcommand)]
     Payments(payments::PaymentsCommand),
+    Replay(replay::ReplayArgs),
     /// Look at who pushes events, and pause or resume their processing
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
@@ -173,6 +175,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Events(command) => events::events(command).await,
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
+        Command::Replay(args) => replay::replay(args).await,
         Command::Sources(command) => sources::sources(command).await,
         Command::Actions(command) => actions::actions(command).await,
         Command::Users(command) => users::users(command).await,

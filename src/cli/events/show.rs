@@ -10,6 +10,7 @@ use super::super::{CommandError, Ended};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
 use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
+use crate::model::replay::ReplayOfEvent;
 use crate::model::retention::{Departure, Remains};
 use crate::store::Store;
 
@@ -35,10 +36,14 @@ pub(super) async fn show(config: &Config, args: ShowArgs) -> Result<Ended, Comma
         .find_event(&key)
         .await?
         .with_context(|| not_in_the_ledger(&key.to_string()))?;
+    let replays = store.replays_of(&key).await?;
     if args.json {
-        say_json(&RecordJson::new(&record, args.reveal))?;
+        say_json(&RecordJson::new(&record, &replays, args.reveal))?;
     } else {
         say(&describe(&record, args.reveal));
+        if !replays.is_empty() {
+            say(&format!("\n{}", replays_table(&replays)));
+        }
     }
     Ok(Ended::Done)
 }
@@ -76,6 +81,7 @@ struct RecordJson<'a> {
     #[serde(flatten)]
     summary: &'a EventSummary,
     attempts_log: &'a [Attempt],
+    replays: &'a [ReplayOfEvent],
     payload_bytes: Option<usize>,
     /// What is left of a payload that is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,11 +91,12 @@ struct RecordJson<'a> {
 }
 
 impl<'a> RecordJson<'a> {
-    fn new(record: &'a EventRecord, reveal: bool) -> Self {
+    fn new(record: &'a EventRecord, replays: &'a [ReplayOfEvent], reveal: bool) -> Self {
         let payload = record.payload.as_deref();
         Self {
             summary: &record.summary,
             attempts_log: &record.attempts,
+            replays,
             payload_bytes: payload.map(<[u8]>::len),
             payload_gone: record.remains.as_ref(),
             payload: payload
@@ -164,4 +171,21 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
         ));
     }
     text.join("\n")
+}
+
+fn replays_table(replays: &[ReplayOfEvent]) -> String {
+    let rows = replays.iter().map(|of| {
+        vec![
+            of.replay.to_string(),
+            of.created_at.to_string(),
+            shown(&of.operator),
+            of.step.to_string(),
+            or_dash(of.outcome.as_ref()),
+            shown(&of.reason),
+        ]
+    });
+    table(
+        &["REPLAY", "STARTED", "BY", "STEP", "RESULT", "REASON"],
+        rows.collect(),
+    )
 }

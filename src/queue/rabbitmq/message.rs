@@ -135,7 +135,10 @@ fn filled_in(delivery: &mut Delivery) -> Event {
             .or(sent_at)
             .or_else(|| died_at(properties))
             .unwrap_or(Timestamp::from_millis(0)),
-        trigger: Trigger::Webhook,
+        // A replay waits for what becomes of it.
+        trigger: header(properties, TRIGGER)
+            .and_then(Trigger::parse)
+            .unwrap_or(Trigger::Webhook),
         body,
     }
 }

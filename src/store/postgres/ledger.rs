@@ -140,6 +140,9 @@ pub(super) async fn write(
         })
         .partition(|entry| entry.grouped.is_duplicate());
     let mut attempts = HashMap::new();
+    if !processed.is_empty() && !duplicates.is_empty() {
+        lock(connection, groups).await?;
+    }
     if !processed.is_empty() {
         attempts = upsert(connection, &processed, now).await?;
         let overtaken = processed.extract_if(.., |entry| !attempts.contains_key(entry.key()));
@@ -157,6 +160,26 @@ pub(super) async fn write(
     if !recorded.is_empty() {
         record_attempts(connection, &recorded, now).await?;
     }
+    Ok(())
+}
+
+/// Two statements write the rows of a batch that has both duplicates and others. What one worker takes for
+/// a duplicate another may process, for a replay or since it has looked earlier: so that they do not wait
+/// for each other in a circle, all rows that are there are locked first, in their order.
+async fn lock(connection: &mut PgConnection, groups: &[Grouped<'_>]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT FROM UNNEST($1::text[], $2::text[]) AS wanted(source, event_id) \
+         JOIN events AS e ON e.source = wanted.source AND e.event_id = wanted.event_id \
+         ORDER BY e.source, e.event_id FOR UPDATE OF e",
+    )
+    .bind(column(groups, |grouped| {
+        grouped.planned.event.key.source.as_str()
+    }))
+    .bind(column(groups, |grouped| {
+        grouped.planned.event.key.id.as_str()
+    }))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

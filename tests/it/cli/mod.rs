@@ -15,6 +15,7 @@ mod payments;
 mod policy;
 pub(crate) mod process;
 pub(crate) mod reference;
+mod replay;
 mod send;
 mod sources;
 mod startup;

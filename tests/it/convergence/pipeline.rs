@@ -10,13 +10,16 @@ use std::time::Duration;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
 use hookmirror::model::event::Event;
+use hookmirror::model::ledger::EventFilter;
+use hookmirror::model::operator::{Operator, Reason};
 use hookmirror::model::outbox::Recipients;
+use hookmirror::model::replay::{ReplayOrder, ReplayRate, ReplayScope};
 use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::time::Timestamp;
 use hookmirror::outbox::{Dispatcher, WriteLimits};
-use hookmirror::scheduler::Scheduler;
-use hookmirror::store::Store;
+use hookmirror::scheduler::{Replayer, Scheduler};
 use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::store::{Replays, Store};
 use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -51,6 +54,8 @@ pub(super) struct Schedule {
     stripe_known_after: usize,
     /// After which batches the time of the next attempt comes, over and over.
     retries_after: Vec<bool>,
+    /// After how many batches everything that there is then is replayed, if it is.
+    replay_after: Option<usize>,
 }
 
 /// Any schedule for so many events.
@@ -76,6 +81,7 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
         prop::collection::vec(any::<bool>(), 1..4),
         stripe_known_after,
         prop::collection::vec(any::<bool>(), 1..4),
+        prop::option::weighted(0.2, 1..8_usize),
     )
         .prop_map(
             |(
@@ -87,6 +93,7 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
                 go_on,
                 stripe_known_after,
                 retries_after,
+                replay_after,
             )| Schedule {
                 deliveries,
                 batches,
@@ -96,6 +103,7 @@ pub(super) fn schedules(events: usize) -> impl Strategy<Value = Schedule> {
                 go_on,
                 stripe_known_after,
                 retries_after,
+                replay_after,
             },
         )
 }
@@ -174,6 +182,7 @@ impl Pipeline {
         let mut retries_after = schedule.retries_after.iter().cycle();
         let mut stalled: Vec<Delivering> = Vec::new();
         let mut worked = 0;
+        let mut replay_after = schedule.replay_after;
         loop {
             while !queue.is_empty() {
                 roles
@@ -185,12 +194,24 @@ impl Pipeline {
                     roles.go_on_until(due, &mut stalled).await;
                     roles.queue_what_is_due().await;
                 }
+                if replay_after.take_if(|after| worked >= *after).is_some() {
+                    roles.replay_everything().await;
+                }
                 if outbox_after.next() == Some(&true) {
                     if go_on.next() == Some(&true) {
                         roles.finish(&mut stalled).await;
                     }
                     stalled.extend(roles.drive(roles.deliver_what_is_due()).await);
                 }
+            }
+            if replay_after.take().is_some() {
+                roles.replay_everything().await;
+            }
+            if !self.store.running_replays().await.unwrap().is_empty() {
+                let later = roles.clock.now().plus(LEASE);
+                roles.go_on_until(Some(later), &mut stalled).await;
+                roles.queue_what_is_replayed().await;
+                continue;
             }
             let retry = self.store.next_retry_due().await.unwrap();
             let delivery = self.store.next_outbox_due(&Recipients::All).await.unwrap();
@@ -224,6 +245,9 @@ const BACKOFF: Backoff = Backoff {
     longest: Duration::from_secs(1),
     seed: 0,
 };
+
+/// Longer than what is leased for a replay stays leased.
+const LEASE: Duration = Duration::from_secs(31);
 
 /// More than any history needs: how limits are kept is another test's business.
 const LIMITS: WriteLimits = WriteLimits {
@@ -286,6 +310,40 @@ impl Roles {
         let work = async { while scheduler.round().await.unwrap().queued > 0 {} };
         tokio::select! {
             () = work => {}
+            () = self.plan.crashed() => {}
+        }
+    }
+
+    /// Orders it; what becomes of that is up to the others.
+    async fn replay_everything(&self) {
+        let order = ReplayOrder {
+            scope: ReplayScope {
+                filter: EventFilter::default(),
+                limit: None,
+            },
+            rate: ReplayRate::DEFAULT,
+            operator: Operator::unknown(),
+        };
+        let reason = Reason::parse("chance").unwrap();
+        let store = &self.store.inner;
+        let now = self.clock.now();
+        store.start_replay(&order, &reason, now).await.unwrap();
+    }
+
+    /// As [`queue_what_is_due`](Self::queue_what_is_due).
+    async fn queue_what_is_replayed(&self) {
+        let replayer = Replayer {
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            publisher: Arc::new(CrashingPublisher {
+                queue: Arc::clone(&self.queue),
+                plan: Arc::clone(&self.plan),
+            }),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            backoff: BACKOFF,
+        };
+        let work = async { replayer.step().await.unwrap() };
+        tokio::select! {
+            _ = work => {}
             () = self.plan.crashed() => {}
         }
     }

@@ -6,7 +6,9 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::reference::{Entitled, Mirror};
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
+    "replay_events",
+    "replays",
     "users",
     "user_tombstones",
     "event_attempts",

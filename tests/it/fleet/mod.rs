@@ -18,6 +18,7 @@ use crate::support::rabbitmq::RabbitMq;
 mod acknowledged;
 mod outages;
 mod poison;
+mod replays;
 mod spool;
 mod story;
 

@@ -14,6 +14,7 @@ mod dispute;
 mod entitlement;
 mod invoice;
 mod refund;
+mod replay;
 mod retry;
 mod revision;
 mod subscription;

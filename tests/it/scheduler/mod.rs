@@ -20,6 +20,7 @@ use crate::support::faults::{Call, Faults, FaultyStore, When};
 use crate::support::given::{at, event, failing, ignore, key};
 use crate::support::publisher::{Behaviour, RecordingPublisher};
 
+mod replays;
 mod running;
 
 const BACKOFF: Backoff = Backoff {

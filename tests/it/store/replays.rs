@@ -275,8 +275,12 @@ pub(super) async fn a_replay_leads_where_processing_leads(database: &Database) {
         ignore("msg_4", "user.updated"),
         broken("msg_5"),
         retry("msg_6"),
+        ann("msg_7"),
+        record("evt_8", session_of("cs_8", "user_b")),
     ];
     apply(store, 0, &batch).await;
+    // The one is not acted on any more; of the other, nobody knows the user any more.
+    database.execute("DELETE FROM checkout_sessions").await;
     database
         .execute("UPDATE events SET state = 'discarded' WHERE event_id = 'msg_3'")
         .await;
@@ -287,6 +291,16 @@ pub(super) async fn a_replay_leads_where_processing_leads(database: &Database) {
         ("msg_4", ann("msg_4"), EventState::Applied),
         ("msg_5", retry("msg_5"), EventState::Retrying),
         ("msg_6", broken("msg_6"), EventState::Failed),
+        (
+            "msg_7",
+            ignore("msg_7", "user.updated"),
+            EventState::Applied,
+        ),
+        (
+            "evt_8",
+            record("evt_8", session("cs_8")),
+            EventState::Waiting,
+        ),
     ] {
         let id = start(store, 1, &[event]).await;
         let applied = apply(store, 2, &[replayed(id, then)]).await;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use hookmirror::clock::Clock;
 use hookmirror::model::changes::{Outcome, Planned};
 use hookmirror::model::ledger::{EventFilter, EventRecord};
+use hookmirror::model::operator::{Operator, Reason};
+use hookmirror::model::replay::{ReplayOrder, ReplayRate, ReplayScope, ReplayStep};
 use hookmirror::model::source::Provider;
 use hookmirror::model::state::EventState;
 use hookmirror::queue::{CauseOfDeath, DeadLetter};
@@ -17,7 +19,9 @@ use crate::support::clock::FixedClock;
 use crate::support::database::{self, Database};
 use crate::support::dead_letters::MemoryDeadLetters;
 use crate::support::faults::{Call, Faults, FaultyStore, When};
-use crate::support::given::{at, event, ignore, key, record, session_of, user_id};
+use crate::support::given::{
+    at, event, failing, ignore, key, record, replayed, session_of, user_id,
+};
 
 /// A drain and all that it works with.
 struct Bench {
@@ -232,4 +236,38 @@ async fn a_queue_that_is_away_is_asked_again() {
         .await;
     let all = EventFilter::default();
     assert_eq!(bench.store.list_events(&all, 10).await.unwrap().len(), 2);
+}
+
+/// Else the replay would wait for it for ever.
+#[tokio::test]
+async fn a_replay_learns_what_became_of_its_event() {
+    for (given, state) in [
+        (ignore("evt_1", "a.type"), EventState::Ignored),
+        (failing("evt_1", "a.type", "a place"), EventState::Failed),
+    ] {
+        let bench = Bench::new().await;
+        bench.apply(given).await;
+        let order = ReplayOrder {
+            scope: ReplayScope::default(),
+            rate: ReplayRate::DEFAULT,
+            operator: Operator::unknown(),
+        };
+        let reason = Reason::parse("a test").unwrap();
+        let started = bench
+            .store
+            .start_replay(&order, &reason, at(1))
+            .await
+            .unwrap();
+        let id = started.id.unwrap();
+        let event = replayed(id, ignore("evt_1", "a.type")).event;
+        let cause = TOO_MANY;
+        bench.letters.put(DeadLetter { event, cause });
+        assert_eq!(bench.outcomes().await, [Outcome::Failed("delivery_limit")]);
+        let events = bench.store.replayed_events(id, 0, 9).await.unwrap();
+        assert_eq!(events[0].step, ReplayStep::Done);
+        assert_eq!(events[0].outcome.as_deref(), Some("delivery_limit"));
+        assert_eq!(events[0].state, Some(state));
+        let summary = bench.record("evt_1").await.summary;
+        assert_eq!((summary.state, summary.attempts), (state, 2));
+    }
 }

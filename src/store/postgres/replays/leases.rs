@@ -60,17 +60,22 @@ impl Running {
     }
 }
 
+/// In the order of the index, so that it is used even where most rows are thought to match: what is
+/// settled piles up in front of what is not.
+///
 /// Looking first keeps an idle scheduler from writing, and so from syncing, all the time.
 async fn look(store: &PostgresStore, now: Timestamp) -> Result<Vec<Running>, StoreError> {
     let mut connection = store.acquire(DOING).await?;
     let rows = sqlx::query(
         "SELECT r.id, r.rate, r.paced_until, \
-         EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
-          AND e.state IN ('held', 'pending', 'queued')) AS open, \
-         EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
+         (SELECT e.position FROM replay_events AS e WHERE e.replay_id = r.id \
+          AND e.state IN ('held', 'pending', 'queued') \
+          ORDER BY e.state, e.position LIMIT 1) IS NOT NULL AS open, \
+         (SELECT e.position FROM replay_events AS e WHERE e.replay_id = r.id \
           AND e.state = 'pending' AND (e.leased_until IS NULL OR e.leased_until <= $1) \
-          AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
-           WHERE p.source = e.source AND p.resumed_at IS NULL)) AS ready, \
+           AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
+           WHERE p.source = e.source AND p.resumed_at IS NULL) \
+          ORDER BY e.position LIMIT 1) IS NOT NULL AS ready, \
          (SELECT e.leased_until <= $1 FROM replay_events AS e WHERE e.replay_id = r.id \
           AND e.state = 'queued' ORDER BY e.position LIMIT 1) AS overdue \
          FROM replays AS r WHERE r.state = 'running' ORDER BY r.id",

@@ -60,18 +60,23 @@ impl Running {
     }
 }
 
+/// SQLite knows nothing of how the rows are spread, and would read whole replays: it is told which index
+/// to use here. It uses a partial one only if its condition is there word for word.
+///
 /// Looking first keeps an idle scheduler from writing, and so from syncing, all the time.
 async fn look(store: &SqliteStore, now: Timestamp) -> Result<Vec<Running>, StoreError> {
     let rows = sqlx::query(
         "SELECT r.id, r.rate, r.paced_until, \
          EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
           AND e.state IN ('held', 'pending', 'queued')) AS open, \
-         EXISTS (SELECT 1 FROM replay_events AS e WHERE e.replay_id = r.id \
-          AND e.state = 'pending' AND e.state IN ('held', 'pending', 'queued') \
-          AND (e.leased_until IS NULL OR e.leased_until <= ?1) \
-          AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
+         EXISTS (SELECT 1 FROM replay_events AS e INDEXED BY replay_events_open \
+          WHERE e.replay_id = r.id AND e.state = 'pending' \
+          AND e.state IN ('held', 'pending', 'queued') \
+           AND (e.leased_until IS NULL OR e.leased_until <= ?1) \
+           AND NOT EXISTS (SELECT 1 FROM source_pauses AS p \
            WHERE p.source = e.source AND p.resumed_at IS NULL)) AS ready, \
-         (SELECT e.leased_until <= ?1 FROM replay_events AS e WHERE e.replay_id = r.id \
+         (SELECT e.leased_until <= ?1 \
+          FROM replay_events AS e INDEXED BY replay_events_open WHERE e.replay_id = r.id \
           AND e.state = 'queued' AND e.state IN ('held', 'pending', 'queued') \
           ORDER BY e.position LIMIT 1) AS overdue \
          FROM replays AS r WHERE r.state = 'running' ORDER BY r.id",
@@ -134,7 +139,8 @@ async fn put_back_what_stalled(
     let since = now.minus(STALLED_AFTER);
     let mut transaction = store.begin(DOING).await?;
     let put_back = sqlx::query(
-        "UPDATE replay_events SET state = 'pending', leased_until = NULL \
+        "UPDATE replay_events INDEXED BY replay_events_open \
+         SET state = 'pending', leased_until = NULL \
          WHERE replay_id = ?1 AND state = 'queued' AND state IN ('held', 'pending', 'queued') \
          AND leased_until <= ?2 AND NOT EXISTS (SELECT 1 FROM replay_events AS e \
           WHERE e.replay_id = ?1 AND e.state = 'done' AND e.settled_at > ?3)",
@@ -177,7 +183,7 @@ async fn take(
     let (_, pace) = pace(&row)?;
     let rows = sqlx::query(
         "SELECT r.position, r.source, r.event_id, e.event_type, e.received_at, e.payload \
-         FROM replay_events AS r \
+         FROM replay_events AS r INDEXED BY replay_events_open \
          LEFT JOIN events AS e ON e.source = r.source AND e.event_id = r.event_id \
          WHERE r.replay_id = ?1 AND r.state = 'pending' \
          AND r.state IN ('held', 'pending', 'queued') \

@@ -61,7 +61,7 @@ pub(in crate::store::sqlite) async fn settle(
         .execute(&mut *connection)
         .await?;
         sqlx::query(
-            "UPDATE replay_events SET state = 'pending' \
+            "UPDATE replay_events INDEXED BY replay_events_held SET state = 'pending' \
              WHERE replay_id = ? AND follows = ? AND state = 'held'",
         )
         .bind(settled.replay.get())

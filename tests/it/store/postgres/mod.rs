@@ -12,6 +12,7 @@ mod infrastructure;
 mod locks;
 mod meeting_facts;
 mod migrations;
+mod replays;
 mod schema;
 mod sweeps;
 

@@ -55,6 +55,7 @@ async fn both_engines_have_the_same_columns() {
     let of_sqlite: Vec<String> = sqlx::query(
         "SELECT t.name || '.' || c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
          WHERE t.type IN ('table', 'view') AND t.name NOT LIKE '\\_sqlx%' ESCAPE '\\' \
+         AND t.name <> 'sqlite_sequence' \
          ORDER BY t.name, c.cid",
     )
     .fetch_all(&mut sqlite)
