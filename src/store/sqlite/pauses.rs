@@ -24,14 +24,17 @@ const SOURCES: &str = "WITH RECURSIVE held(source) AS (\
      SELECT source FROM held WHERE source IS NOT NULL UNION SELECT source FROM source_pauses) AS s \
      LEFT JOIN source_pauses AS p ON p.source = s.source AND p.resumed_at IS NULL ORDER BY s.source";
 
-/// What one of them has. The plus keeps SQLite from reading all events of the source for the latest.
+/// What one of them has. The plus keeps SQLite from reading all events of the source; asked for one
+/// state at a time, it reads none that ended.
 const STANDING: &str = "SELECT \
      (SELECT received_at FROM events WHERE +source = ?1 ORDER BY received_at DESC LIMIT 1) AS latest, \
      (SELECT COUNT(*) FROM events WHERE source = ?1 AND state = 'queued' AND outcome = 'paused') \
      AS parked, \
      (SELECT MIN(received_at) FROM events WHERE source = ?1 AND state = 'queued' \
      AND outcome = 'paused') AS oldest_parked, \
-     (SELECT MIN(received_at) FROM events WHERE +source = ?1 AND state IN ('queued', 'retrying')) \
+     (SELECT MIN(oldest) FROM (\
+     SELECT MIN(received_at) AS oldest FROM events WHERE +source = ?1 AND state = 'queued' UNION ALL \
+     SELECT MIN(received_at) FROM events WHERE +source = ?1 AND state = 'retrying')) \
      AS oldest_unapplied";
 
 /// The sources that are paused. A name that this program does not write is nobody's.
