@@ -31,7 +31,9 @@ const STANDING: &str = "SELECT \
      AS parked, \
      (SELECT MIN(received_at) FROM events WHERE source = $1 AND state = 'queued' \
      AND outcome = 'paused') AS oldest_parked, \
-     (SELECT MIN(received_at) FROM events WHERE source = $1 AND state IN ('queued', 'retrying')) \
+     (SELECT MIN(oldest) FROM (\
+     SELECT MIN(received_at) AS oldest FROM events WHERE source = $1 AND state = 'queued' UNION ALL \
+     SELECT MIN(received_at) FROM events WHERE source = $1 AND state = 'retrying') AS open) \
      AS oldest_unapplied";
 
 const LOOKING: &str = "look at sources";

@@ -24,14 +24,15 @@ const SOURCES: &str = "WITH RECURSIVE held(source) AS (\
      SELECT source FROM held WHERE source IS NOT NULL UNION SELECT source FROM source_pauses) AS s \
      LEFT JOIN source_pauses AS p ON p.source = s.source AND p.resumed_at IS NULL ORDER BY s.source";
 
-/// What one of them has. The plus keeps SQLite from reading all events of the source for the latest.
+/// What one of them has. The pluses keep SQLite from reading all events of the source, and from looking
+/// for the oldest among those that ended.
 const STANDING: &str = "SELECT \
      (SELECT received_at FROM events WHERE +source = ?1 ORDER BY received_at DESC LIMIT 1) AS latest, \
-     (SELECT COUNT(*) FROM events WHERE source = ?1 AND state = 'queued' AND outcome = 'paused') \
-     AS parked, \
-     (SELECT MIN(received_at) FROM events WHERE source = ?1 AND state = 'queued' \
-     AND outcome = 'paused') AS oldest_parked, \
-     (SELECT MIN(received_at) FROM events WHERE +source = ?1 AND state IN ('queued', 'retrying')) \
+     (SELECT COUNT(*) FROM events INDEXED BY events_parked \
+     WHERE source = ?1 AND state = 'queued' AND outcome = 'paused') AS parked, \
+     (SELECT MIN(received_at) FROM events INDEXED BY events_parked \
+     WHERE source = ?1 AND state = 'queued' AND outcome = 'paused') AS oldest_parked, \
+     (SELECT MIN(+received_at) FROM events WHERE +source = ?1 AND state IN ('queued', 'retrying')) \
      AS oldest_unapplied";
 
 /// The sources that are paused. A name that this program does not write is nobody's.
@@ -144,8 +145,9 @@ impl Pauses for SqliteStore {
         // Looking first keeps an idle scheduler from writing, and so from syncing, all the time.
         let sources: Vec<String> = sqlx::query_scalar(
             "SELECT source FROM source_pauses AS p WHERE resumed_at IS NOT NULL \
-             AND EXISTS (SELECT 1 FROM events AS e WHERE e.source = p.source \
-             AND e.state = 'queued' AND e.outcome = 'paused') ORDER BY source",
+             AND EXISTS (SELECT 1 FROM events AS e INDEXED BY events_parked \
+             WHERE e.source = p.source AND e.state = 'queued' AND e.outcome = 'paused') \
+             ORDER BY source",
         )
         .fetch_all(&self.readers)
         .await
@@ -159,7 +161,8 @@ impl Pauses for SqliteStore {
             let left = u64::from(limit) - released;
             let result = sqlx::query(
                 "UPDATE events SET state = 'retrying', outcome = 'resumed', next_attempt_at = ?2 \
-                 WHERE (source, event_id) IN (SELECT source, event_id FROM events \
+                 WHERE (source, event_id) IN (\
+                 SELECT source, event_id FROM events INDEXED BY events_parked \
                  WHERE source = ?1 AND state = 'queued' AND outcome = 'paused' \
                  AND EXISTS (SELECT 1 FROM source_pauses AS p \
                  WHERE p.source = ?1 AND p.resumed_at IS NOT NULL) \
