@@ -16,6 +16,7 @@ pub mod replay;
 pub mod retry;
 pub mod source;
 pub mod state;
+pub mod survey;
 pub mod time;
 pub mod user;
 mod words;

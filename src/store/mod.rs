@@ -31,6 +31,7 @@ use crate::model::user::UserId;
 mod apply;
 mod attribute;
 mod facts;
+mod findings;
 mod fold;
 mod migrate;
 mod payments;
@@ -40,9 +41,11 @@ mod related;
 pub mod sqlite;
 mod tables;
 
+pub use findings::Findings;
+
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Debug + Send + Sync {
+pub trait Store: Findings + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///
@@ -56,7 +59,9 @@ pub trait Store: Debug + Send + Sync {
         &self,
         filter: &EventFilter,
         limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError>;
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        self.page_events(filter, None, limit).await
+    }
 
     /// One event in full; `None` if the ledger does not know it.
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;

@@ -24,7 +24,7 @@ use super::{Store, StoreError};
 use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use crate::model::ledger::{EventCounts, EventRecord, UserReport};
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
@@ -39,6 +39,7 @@ mod contention;
 mod entitlements;
 mod facts;
 mod filter;
+mod findings;
 mod ledger;
 mod locks;
 mod operators;
@@ -197,14 +198,6 @@ struct ReadOnly;
 impl Store for PostgresStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         bounded("apply a batch", tables::apply_batch(self, batch, now)).await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        bounded("list events", read_ledger::list(self, filter, limit)).await
     }
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {

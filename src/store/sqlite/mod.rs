@@ -21,7 +21,7 @@ use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use crate::model::ledger::{EventCounts, EventRecord, UserReport};
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
@@ -35,6 +35,7 @@ use crate::model::user::UserId;
 mod entitlements;
 mod facts;
 mod filter;
+mod findings;
 mod ledger;
 mod operators;
 mod outbox;
@@ -221,14 +222,6 @@ struct OpenError {
 impl Store for SqliteStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         tables::apply_batch(self, batch, now).await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        read_ledger::list(&self.readers, filter, limit).await
     }
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {

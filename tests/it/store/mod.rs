@@ -15,6 +15,7 @@ mod attribution;
 mod by_hand;
 mod facts;
 mod failures;
+mod findings;
 mod ledger;
 mod listing;
 mod operators;
@@ -74,6 +75,11 @@ macro_rules! every_behaviour {
                 counts_are_by_source_and_state
                 ignored_events_are_counted_by_their_reason
                 queued_events_that_the_ledger_holds_count_once;
+            findings(store):
+                pages_put_together_are_the_listing
+                a_page_goes_on_after_an_event_that_it_does_not_list
+                a_survey_counts_what_the_listing_shows
+                nothing_is_found_in_an_empty_ledger;
             payments(store):
                 a_named_user_is_entitled_before_being_mirrored
                 facts_of_one_session_join_in_any_order
