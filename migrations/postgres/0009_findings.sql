@@ -28,7 +28,7 @@ CREATE TABLE failures (
     last_error      text        NOT NULL,
     state           text        COLLATE "C" NOT NULL CHECK (state IN
         ('open', 'acknowledged', 'resolved')),
-    state_at        timestamptz,        -- who gave it this state, when and why; NULL: nobody
+    state_at        timestamptz,        -- what a person decided last: when, who and why
     state_by        text,
     state_reason    text,
     reopened_at     timestamptz,        -- when it last failed again after it was resolved

@@ -26,7 +26,7 @@ CREATE TABLE failures (
     event_id        TEXT    NOT NULL,
     last_error      TEXT    NOT NULL,
     state           TEXT    NOT NULL CHECK (state IN ('open', 'acknowledged', 'resolved')),
-    state_at        TEXT,               -- who gave it this state, when and why; NULL: nobody
+    state_at        TEXT,               -- what a person decided last: when, who and why
     state_by        TEXT,
     state_reason    TEXT,
     reopened_at     TEXT,               -- when it last failed again after it was resolved

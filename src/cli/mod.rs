@@ -16,6 +16,7 @@ pub mod demo;
 mod doctor;
 mod engines;
 mod events;
+mod failures;
 mod filter;
 mod migrate;
 mod outbox;
@@ -66,6 +67,7 @@ enum Command {
     /// Look at events: what was received and what became of it
     #[command(subcommand)]
     Events(events::EventsCommand),
+    Failures(failures::FailuresArgs),
     /// Look after the metadata for Clerk: what is not delivered, and why
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
@@ -158,6 +160,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
+        Command::Failures(args) => failures::failures(args).await,
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
         Command::Users(command) => users::users(command).await,

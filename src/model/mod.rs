@@ -8,7 +8,9 @@
 pub mod changes;
 pub mod entitlement;
 pub mod event;
+pub mod failure;
 pub mod ledger;
+pub mod mask;
 pub mod operator;
 pub mod outbox;
 pub mod payment;

@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod checkup;
+pub mod failures;
+pub mod find;
 pub mod outbox;
 pub mod payments;
 pub mod users;

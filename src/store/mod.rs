@@ -31,6 +31,7 @@ use crate::model::user::UserId;
 mod apply;
 mod attribute;
 mod facts;
+mod failures;
 mod findings;
 mod fold;
 mod migrate;
@@ -41,11 +42,12 @@ mod related;
 pub mod sqlite;
 mod tables;
 
+pub use failures::Failures;
 pub use findings::Findings;
 
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Findings + Debug + Send + Sync {
+pub trait Store: Failures + Findings + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -9,6 +9,7 @@ use crate::model::changes::{Decision, Planned};
 use crate::model::event::EventKey;
 use crate::model::state::EventState;
 
+pub(super) mod failures;
 pub(super) mod payments;
 pub(super) mod users;
 

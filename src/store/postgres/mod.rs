@@ -38,6 +38,7 @@ use crate::model::user::UserId;
 mod contention;
 mod entitlements;
 mod facts;
+mod failures;
 mod filter;
 mod findings;
 mod ledger;

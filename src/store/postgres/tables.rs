@@ -7,13 +7,16 @@ use sqlx::PgConnection;
 
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
+use super::super::fold::failures::FailureFold;
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
 use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
-use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
+use super::{
+    PostgresStore, StoreError, entitlements, facts, failures, ledger, operators, outbox, users,
+};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
 use crate::model::operator::{ActionRecord, OperatorAction};
@@ -135,6 +138,14 @@ impl Tables for PostgresTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         ledger::write(self.0, groups, outcomes, now).await
+    }
+
+    async fn count_failures(
+        &mut self,
+        fold: &FailureFold,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(failures::write(self.0, fold, now).await?)
     }
 
     async fn record_action(

@@ -34,6 +34,7 @@ use crate::model::user::UserId;
 
 mod entitlements;
 mod facts;
+mod failures;
 mod filter;
 mod findings;
 mod ledger;

@@ -13,9 +13,11 @@ use crate::support::given::{at, key, user_id};
 
 mod attribution;
 mod by_hand;
+mod crowded_groups;
 mod facts;
 mod failures;
 mod findings;
+mod groups;
 mod ledger;
 mod listing;
 mod operators;
@@ -67,6 +69,15 @@ macro_rules! every_behaviour {
                 a_batch_of_nothing_but_refused_values_is_recorded
                 metadata_too_deep_for_the_database_fails_its_event_alone
                 a_refused_event_fails_in_the_same_way_each_time;
+            groups(store):
+                each_failed_attempt_is_counted_in_its_group
+                what_the_database_refuses_is_counted_once
+                what_succeeds_later_does_not_fail_now
+                an_event_on_its_way_back_counts_as_retrying
+                a_resolved_group_is_open_again_with_the_next_failure
+                an_acknowledged_group_stays_so;
+            crowded_groups(database):
+                workers_that_fail_alike_do_not_hinder_each_other;
             listing(store):
                 each_filter_by_itself
                 filters_together
