@@ -15,6 +15,9 @@ CREATE INDEX events_without_payload ON events (state, source, event_type, receiv
 CREATE INDEX events_by_fingerprint ON events (fingerprint, received_at, state, source, event_type)
     WHERE fingerprint IS NOT NULL;
 
+-- From a user to the customers who name it.
+CREATE INDEX customers_by_user ON customers (named_user_id);
+
 CREATE TABLE failures (
     fingerprint     TEXT    NOT NULL PRIMARY KEY,
     kind            TEXT    NOT NULL,

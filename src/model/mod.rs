@@ -20,5 +20,6 @@ pub mod source;
 pub mod state;
 pub mod survey;
 pub mod time;
+pub mod timeline;
 pub mod user;
 mod words;

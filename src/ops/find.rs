@@ -1,10 +1,11 @@
-//! How an operator finds events: page by page, and counted.
+//! How an operator finds events: page by page, counted, and in the order of time.
 
 use serde::Serialize;
 
 use crate::model::event::EventKey;
 use crate::model::ledger::{EventFilter, EventSummary, Position};
 use crate::model::survey::Survey;
+use crate::model::timeline::Timeline;
 use crate::store::{Store, StoreError};
 
 /// Part of a listing.
@@ -65,4 +66,18 @@ pub async fn page(
 /// When the database cannot be read.
 pub async fn survey(store: &dyn Store, filter: &EventFilter) -> Result<Survey, StoreError> {
     store.survey(filter).await
+}
+
+/// What happened to a user, or to anything of Stripe's, and to all that hangs together with it: of
+/// more than `limit` happenings the newest.
+///
+/// # Errors
+///
+/// When the database cannot be read.
+pub async fn timeline(
+    store: &dyn Store,
+    subject: &str,
+    limit: u32,
+) -> Result<Timeline, StoreError> {
+    store.timeline(subject, limit).await
 }

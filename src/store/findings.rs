@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::model::ledger::{EventFilter, EventSummary, Position};
 use crate::model::survey::Survey;
+use crate::model::timeline::Timeline;
 
 /// Which index a question is answered from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,4 +61,8 @@ pub trait Findings {
 
     /// Counts everything that matches.
     async fn survey(&self, filter: &EventFilter) -> Result<Survey, StoreError>;
+
+    /// What happened to all that hangs together with a subject: a user, or anything of Stripe's. Of
+    /// more than `limit` happenings the newest.
+    async fn timeline(&self, subject: &str, limit: u32) -> Result<Timeline, StoreError>;
 }

@@ -40,6 +40,7 @@ pub mod postgres;
 mod problem;
 mod related;
 pub mod sqlite;
+mod story;
 mod tables;
 
 pub use failures::Failures;

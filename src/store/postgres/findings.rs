@@ -11,12 +11,13 @@ use super::super::findings::{Findings, Way};
 use super::super::problem::unavailable;
 use super::read_ledger::{SUMMARY, summary};
 use super::rows::{Reader, stored};
-use super::{PostgresStore, StoreError, bounded, filter};
+use super::{PostgresStore, StoreError, bounded, filter, timeline};
 use crate::model::event::EventType;
 use crate::model::ledger::{EventFilter, EventSummary, Position};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::survey::{KindCount, KindSurvey, Survey};
+use crate::model::timeline::Timeline;
 
 /// All kinds that there are: from one to the next, past all events in between.
 const KINDS: &str = "WITH RECURSIVE kinds AS ( \
@@ -68,6 +69,10 @@ impl Findings for PostgresStore {
             Ok(survey)
         })
         .await
+    }
+
+    async fn timeline(&self, subject: &str, limit: u32) -> Result<Timeline, StoreError> {
+        bounded("tell what happened", timeline::read(self, subject, limit)).await
     }
 }
 

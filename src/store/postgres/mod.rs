@@ -53,6 +53,7 @@ mod retries;
 mod rows;
 mod schema;
 mod tables;
+mod timeline;
 mod users;
 
 /// Connections of one process: a worker, a dispatcher and a scheduler need one each, operators the

@@ -79,7 +79,8 @@ pub(super) async fn find(
     }))
 }
 
-fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
+/// Reads an attempt.
+pub(super) fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
     let reader = Reader::new("event_attempts", key, row);
     Ok(Attempt {
         attempt: reader.count("attempt")?,

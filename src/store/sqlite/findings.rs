@@ -10,12 +10,13 @@ use super::super::problem::unavailable;
 use super::filter;
 use super::read_ledger::{SUMMARY, summary};
 use super::rows::Reader;
-use super::{SqliteStore, StoreError};
+use super::{SqliteStore, StoreError, timeline};
 use crate::model::event::EventType;
 use crate::model::ledger::{EventFilter, EventSummary, Position};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::survey::{KindCount, KindSurvey, Survey};
+use crate::model::timeline::Timeline;
 
 /// All kinds that there are: from one to the next, past all events in between.
 const KINDS: &str = "WITH RECURSIVE kinds(state, source, event_type) AS ( \
@@ -64,6 +65,10 @@ impl Findings for SqliteStore {
         }
         snapshot.commit().await.map_err(unavailable(action))?;
         Ok(survey)
+    }
+
+    async fn timeline(&self, subject: &str, limit: u32) -> Result<Timeline, StoreError> {
+        timeline::read(self, subject, limit).await
     }
 }
 

@@ -47,6 +47,7 @@ mod read_users;
 mod retries;
 mod rows;
 mod tables;
+mod timeline;
 mod users;
 
 /// How long a write waits for another process to finish its own.

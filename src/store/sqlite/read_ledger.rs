@@ -77,7 +77,8 @@ pub(super) async fn find(
     }))
 }
 
-fn attempt(key: &str, row: &SqliteRow) -> Result<Attempt, StoreError> {
+/// Reads an attempt.
+pub(super) fn attempt(key: &str, row: &SqliteRow) -> Result<Attempt, StoreError> {
     let reader = Reader::new("event_attempts", key, row);
     Ok(Attempt {
         attempt: reader.count("attempt")?,

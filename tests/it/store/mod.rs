@@ -27,6 +27,7 @@ mod postgres;
 mod reassessment;
 mod retries;
 mod sqlite;
+mod timelines;
 mod upgrade;
 mod users;
 
@@ -69,6 +70,12 @@ macro_rules! every_behaviour {
                 a_batch_of_nothing_but_refused_values_is_recorded
                 metadata_too_deep_for_the_database_fails_its_event_alone
                 a_refused_event_fails_in_the_same_way_each_time;
+            timelines(store):
+                any_id_of_one_person_tells_the_same
+                a_strangers_payment_by_the_same_customer_is_the_strangers
+                what_is_nobodys_and_what_nobody_knows_have_their_own
+                attempts_deliveries_and_deeds_are_in_it
+                of_a_long_timeline_the_newest_are_told;
             groups(store):
                 each_failed_attempt_is_counted_in_its_group
                 what_the_database_refuses_is_counted_once

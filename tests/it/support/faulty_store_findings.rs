@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use hookmirror::model::ledger::{EventFilter, EventSummary, Position};
 use hookmirror::model::survey::Survey;
+use hookmirror::model::timeline::Timeline;
 use hookmirror::store::{Findings, StoreError};
 
 use super::faulty_store::{Around, FaultyStore, StoreCall};
@@ -21,6 +22,11 @@ impl<F: Around> Findings for FaultyStore<F> {
 
     async fn survey(&self, filter: &EventFilter) -> Result<Survey, StoreError> {
         let work = self.inner.survey(filter);
+        self.faults.around_call(StoreCall::Other, work).await
+    }
+
+    async fn timeline(&self, subject: &str, limit: u32) -> Result<Timeline, StoreError> {
+        let work = self.inner.timeline(subject, limit);
         self.faults.around_call(StoreCall::Other, work).await
     }
 }
