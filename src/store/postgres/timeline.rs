@@ -108,7 +108,7 @@ async fn deliveries(
 ) -> Result<Vec<Happening>, StoreError> {
     let users: Vec<&str> = story.users.iter().map(UserId::as_str).collect();
     let rows = sqlx::query(
-        "SELECT user_id, at, desired, outcome, error FROM outbox_attempts \
+        "SELECT user_id, at, desired::text AS desired, outcome, error FROM outbox_attempts \
          WHERE user_id = ANY($1) ORDER BY at DESC LIMIT $2",
     )
     .bind(users)

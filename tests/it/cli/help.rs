@@ -42,7 +42,7 @@ fn every_command_explains_itself() {
             stack.push((path, subcommand.clone()));
         }
     }
-    assert_eq!(seen, 23, "one file for each command");
+    assert_eq!(seen, 30, "one file for each command");
 }
 
 #[test]

@@ -95,11 +95,10 @@ fn depth_is_no_matter() {
     assert_eq!(masked(&payload), format!("{open}\"Xxxx\"{close}"));
 }
 
+/// Without numbers: zeros with more zeros before them are no JSON.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
         Just(Value::Null),
     ];
@@ -135,40 +134,13 @@ fn by_hand(value: &Value, readable: bool) -> Value {
             .map(|(name, value)| (name.clone(), by_hand(value, name == "status")))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        Value::Number(_) if !readable => json!("a number"),
         other => other.clone(),
     }
-}
-
-/// Numbers of zeros are no numbers of JSON.
-fn without_numbers(value: Value, readable: bool) -> Value {
-    match value {
-        Value::Number(_) if !readable => json!("a number"),
-        Value::Array(values) => values
-            .into_iter()
-            .map(|value| without_numbers(value, false))
-            .collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| {
-                let readable = name == "status";
-                (name, without_numbers(value, readable))
-            })
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        other => other,
-    }
-}
-
-/// Whether the value holds a number that is masked.
-fn has_numbers(value: &Value) -> bool {
-    without_numbers(value.clone(), false) != *value
 }
 
 proptest! {
     #[test]
     fn nothing_is_left_but_the_shape(value in values(), pretty in any::<bool>()) {
-        prop_assume!(!has_numbers(&value));
         let payload = if pretty {
             serde_json::to_string_pretty(&value)
         } else {
