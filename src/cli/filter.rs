@@ -1,6 +1,7 @@
 //! Which events a command is about: the options of all commands that are about several.
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::model::event::EventId;
 use crate::model::ledger::EventFilter;
@@ -54,5 +55,34 @@ impl From<FilterArgs> for EventFilter {
             fingerprint: args.fingerprint,
             error: args.error,
         }
+    }
+}
+
+/// The options that mean this filter, to be typed: each begins with a space.
+pub(super) fn words(filter: &EventFilter) -> String {
+    // As JSON a filter has the names of the options.
+    let Ok(Value::Object(options)) = serde_json::to_value(filter) else {
+        return String::new();
+    };
+    let mut words = String::new();
+    for (option, value) in options {
+        let values = match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        };
+        for value in values.iter().filter_map(Value::as_str) {
+            words.push_str(&format!(" --{option} {}", quoted(value)));
+        }
+    }
+    words
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@".contains(c);
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }

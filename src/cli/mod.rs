@@ -18,6 +18,7 @@ pub mod demo;
 mod doctor;
 mod engines;
 mod events;
+mod failures;
 mod filter;
 mod manual;
 mod migrate;
@@ -72,6 +73,7 @@ enum Command {
     /// Look at events: what was received and what became of it
     #[command(subcommand)]
     Events(events::EventsCommand),
+    Failures(failures::FailuresArgs),
     /// Look after the metadata for Clerk: what is not delivered, and why
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
@@ -173,6 +175,7 @@ async fn dispatch(command: Command) -> Result<Ended, CommandError> {
         Command::Migrate(args) => migrate::migrate(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Events(command) => events::events(command).await,
+        Command::Failures(args) => failures::failures(args).await,
         Command::Outbox(command) => outbox::outbox(command).await,
         Command::Payments(command) => payments::payments(command).await,
         Command::Replay(args) => replay::replay(args).await,

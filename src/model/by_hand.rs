@@ -1,6 +1,7 @@
 //! What a person does to events that did not end by themselves.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::event::EventType;
 use super::ledger::EventSummary;
@@ -17,7 +18,7 @@ pub enum EventChange {
 }
 
 /// Events of one type in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventTally {
     /// The state.
     pub state: EventState,
@@ -28,7 +29,7 @@ pub struct EventTally {
 }
 
 /// Events in one state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StateTally {
     /// The state.
     pub state: EventState,
@@ -37,7 +38,7 @@ pub struct StateTally {
 }
 
 /// What was found, and what was done about it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChangedEvents {
     /// The line in the record of what operators did.
     #[serde(flatten)]

@@ -77,6 +77,15 @@ pub struct EventSummary {
     pub next_attempt_at: Option<Timestamp>,
 }
 
+/// A place in a listing: that of an event, which need not be listed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// When the event was received.
+    pub received_at: Timestamp,
+    /// Which event.
+    pub key: EventKey,
+}
+
 /// One recorded attempt. A first attempt that succeeds leaves no row here: the ledger row says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attempt {

@@ -1,6 +1,7 @@
 //! Sources that are paused: their events are accepted and recorded, and have no effect until then.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::operator::Operator;
 use super::source::SourceName;
@@ -16,7 +17,7 @@ pub enum SourceChange {
 }
 
 /// That a source is paused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Pause {
     /// Since when.
     pub since: Timestamp,
@@ -27,7 +28,7 @@ pub struct Pause {
 }
 
 /// How a source stands, as the ledger sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SourceStanding {
     /// Its name.
     pub source: SourceName,

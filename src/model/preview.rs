@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::changes::Outcome;
 use super::event::{Event, EventKey};
@@ -30,7 +31,7 @@ pub struct RecalledEvent {
 }
 
 /// Where an event stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Standing {
     /// Its state.
     pub state: EventState,
@@ -61,7 +62,8 @@ pub struct Previewed {
 }
 
 /// What the mirror tells of, and where: one kind for each table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum EntityKind {
     /// A mirrored user.
     User,
@@ -107,7 +109,7 @@ impl EntityKind {
 }
 
 /// What would become of one entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntityChange {
     /// It would come into being.
@@ -119,7 +121,7 @@ pub enum EntityChange {
 }
 
 /// How one entity would differ. When it was written, and by whose lease, is left out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct EntityPreview {
     /// What it is.
     pub entity: EntityKind,
@@ -132,7 +134,7 @@ pub struct EntityPreview {
 }
 
 /// How one column would differ.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ColumnPreview {
     /// Its name.
     pub column: &'static str,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::event::EventType;
 use super::operator::ActionRecord;
@@ -20,7 +21,7 @@ super::words::words! {
 }
 
 /// What is left of a payload that is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Remains {
     /// Why it is gone.
     pub why: Departure,
@@ -64,7 +65,7 @@ pub struct Overdue {
 }
 
 /// What somebody wants erased, and what that comes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Erasable {
     /// The user, or anything else that events are filed under.
     pub subject: String,
@@ -75,7 +76,7 @@ pub struct Erasable {
 }
 
 /// A customer of several users.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Shared {
     /// Stripe's customer.
     pub customer: String,
@@ -84,7 +85,7 @@ pub struct Shared {
 }
 
 /// How many payloads of one type there are to erase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ErasableType {
     /// The type.
     pub event_type: EventType,
@@ -95,7 +96,7 @@ pub struct ErasableType {
 }
 
 /// What was erased, or would be.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Erasure {
     /// What it was asked for, each with what hangs together with it.
     pub subjects: Vec<Erasable>,

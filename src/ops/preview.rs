@@ -10,12 +10,14 @@
 //! most; with SQLite all writers do.
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::model::changes::Planned;
 use crate::model::event::{Event, EventKey, EventType};
 use crate::model::ledger::EventFilter;
-use crate::model::mask::mask_json;
+use crate::model::mask::mask;
 use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
 use crate::model::preview::{EntityKind, EntityPreview, RecalledEvent, Standing, Verdict};
 use crate::model::state::EventState;
@@ -55,7 +57,7 @@ pub struct Request {
 }
 
 /// What would change.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Preview {
     /// How many events match and could be processed again.
     pub matched: u64,
@@ -80,7 +82,7 @@ impl Preview {
 }
 
 /// What would become of one event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventOutlook {
     /// The event.
     #[serde(flatten)]
@@ -169,7 +171,19 @@ fn hide(entity: &mut EntityPreview) {
     let personal = entity.columns.iter_mut();
     for column in personal.filter(|column| PERSONAL.contains(&column.column)) {
         for value in [&mut column.before, &mut column.after] {
-            *value = mask_json(value);
+            *value = masked(value);
+        }
+    }
+}
+
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) => value.clone(),
+        Value::String(text) => Value::String(mask(text.as_bytes(), &[])),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            let text = mask(value.to_string().as_bytes(), &[]);
+            // A number of several digits is no JSON any more: zeros lead it.
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
 use crate::model::pause::{SourceChange, SourceStanding};
@@ -14,7 +15,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
 /// A source, as the settings and the ledger know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KnownSource {
     /// What it speaks; `None`: the ledger has events of it, but it is not (or no longer) configured.
     pub provider: Option<&'static str>,
@@ -37,7 +38,7 @@ pub struct Request {
 }
 
 /// What was done, or would be.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Report {
     /// The line in the record of what operators did.
     #[serde(flatten)]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::erasure;
+use super::fold::failures::FailureFold;
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
 use super::fold::{Grouped, OpenReplay, OpenReplays, group, pause};
@@ -32,15 +33,22 @@ pub(super) async fn apply(
     now: Timestamp,
 ) -> Result<Vec<Applied>, ApplyError> {
     let mut applied = Vec::with_capacity(batch.len());
+    let mut failures = FailureFold::default();
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
         match attempt(tables, part, policy, now).await {
-            Ok(done) => applied.extend(done),
+            Ok(done) => {
+                failures.add(part, &done);
+                applied.extend(done);
+            }
             Err(ApplyError::Event(problem)) => match part {
                 [culprit] => {
                     let failed = [fail(culprit, &problem)];
                     match attempt(tables, &failed, policy, now).await {
-                        Ok(done) => applied.extend(done),
+                        Ok(done) => {
+                            failures.add(&failed, &done);
+                            applied.extend(done);
+                        }
                         // Not even that can be recorded: nothing that a smaller part would cure.
                         Err(error) => {
                             let error = error.into_store_error("record a failed event");
@@ -56,6 +64,9 @@ pub(super) async fn apply(
             },
             Err(error) => return Err(error),
         }
+    }
+    if !failures.is_empty() {
+        tables.count_failures(&failures, now).await?;
     }
     Ok(applied)
 }

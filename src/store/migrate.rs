@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 11] = [
+const SQLITE: [(i64, &str, &str); 12] = [
     (
         1,
         "users",
@@ -51,6 +51,11 @@ const SQLITE: [(i64, &str, &str); 11] = [
         include_str!("../../migrations/sqlite/0008_user_sources.sql"),
     ),
     (
+        9,
+        "findings",
+        include_str!("../../migrations/sqlite/0009_findings.sql"),
+    ),
+    (
         10,
         "replays",
         include_str!("../../migrations/sqlite/0010_replays.sql"),
@@ -67,7 +72,7 @@ const SQLITE: [(i64, &str, &str); 11] = [
     ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 11] = [
+const POSTGRES: [(i64, &str, &str); 12] = [
     (
         1,
         "users",
@@ -107,6 +112,11 @@ const POSTGRES: [(i64, &str, &str); 11] = [
         8,
         "user_sources",
         include_str!("../../migrations/postgres/0008_user_sources.sql"),
+    ),
+    (
+        9,
+        "findings",
+        include_str!("../../migrations/postgres/0009_findings.sql"),
     ),
     (
         10,

@@ -34,6 +34,8 @@ mod attribute;
 mod erasure;
 mod event_changes;
 mod facts;
+mod failures;
+mod findings;
 mod fold;
 mod migrate;
 mod pauses;
@@ -48,10 +50,13 @@ mod retention;
 mod shelf;
 pub mod sqlite;
 mod standing;
+mod story;
 mod tables;
 
 pub use self::action_log::ActionLog;
 pub use self::event_changes::EventChanges;
+pub use self::failures::Failures;
+pub use self::findings::Findings;
 pub use self::pauses::Pauses;
 pub use self::previews::Previews;
 pub use self::replays::{Replays, STALLED_AFTER};
@@ -60,7 +65,17 @@ pub use self::retention::Retention;
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
 pub trait Store:
-    ActionLog + EventChanges + Pauses + Previews + Replays + Retention + Debug + Send + Sync
+    ActionLog
+    + EventChanges
+    + Failures
+    + Findings
+    + Pauses
+    + Previews
+    + Replays
+    + Retention
+    + Debug
+    + Send
+    + Sync
 {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
@@ -75,7 +90,9 @@ pub trait Store:
         &self,
         filter: &EventFilter,
         limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError>;
+    ) -> Result<Vec<EventSummary>, StoreError> {
+        self.page_events(filter, None, limit).await
+    }
 
     /// One event in full; `None` if the ledger does not know it.
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError>;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::apply::apply;
 use super::facts::{Selection, Stored};
+use super::fold::failures::FailureFold;
 use super::fold::users::{KnownUser, UserFold};
 use super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::problem::ApplyError;
@@ -256,6 +257,14 @@ impl Tables for Previewing<'_> {
     }
 
     async fn put_back_replays(&mut self, _open: &[OpenReplay]) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    async fn count_failures(
+        &mut self,
+        _failures: &FailureFold,
+        _now: Timestamp,
+    ) -> Result<(), ApplyError> {
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::facts::{Selection, Stored};
+use super::fold::failures::FailureFold;
 use super::fold::users::{KnownUser, UserFold};
 use super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::problem::ApplyError;
@@ -108,6 +109,13 @@ pub(super) trait Tables: Send {
         &mut self,
         groups: &[Grouped<'_>],
         outcomes: &[Outcome],
+        now: Timestamp,
+    ) -> Result<(), ApplyError>;
+
+    /// Counts failed attempts in their groups. The last that a batch writes.
+    async fn count_failures(
+        &mut self,
+        failures: &FailureFold,
         now: Timestamp,
     ) -> Result<(), ApplyError>;
 

@@ -2,23 +2,24 @@
 
 use anyhow::Context;
 use clap::Args;
-use serde::Serialize;
 
 use super::super::engines::database::existing_store;
+use super::super::filter::quoted;
 use super::super::output::{or_dash, say, say_json, shown, state, table};
 use super::super::{CommandError, Ended};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
-use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
+use crate::model::ledger::{Attempt, EventFilter, EventSummary};
 use crate::model::replay::ReplayOfEvent;
 use crate::model::retention::{Departure, Remains};
+use crate::ops::show::{self as ops, EventReport};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
     /// The event: its id, or {source}/{id}
     event: String,
-    /// Show the payload too; it holds personal data
+    /// Show the payload as it is; it holds personal data
     #[arg(long)]
     reveal: bool,
     /// As JSON
@@ -32,18 +33,13 @@ pub(super) async fn show(config: &Config, args: ShowArgs) -> Result<Ended, Comma
         Some(key) => key,
         None => find_by_id(&*store, &args.event).await?,
     };
-    let record = store
-        .find_event(&key)
+    let report = ops::show(&*store, &key, args.reveal)
         .await?
         .with_context(|| not_in_the_ledger(&key.to_string()))?;
-    let replays = store.replays_of(&key).await?;
     if args.json {
-        say_json(&RecordJson::new(&record, &replays, args.reveal))?;
+        say_json(&report)?;
     } else {
-        say(&describe(&record, args.reveal));
-        if !replays.is_empty() {
-            say(&format!("\n{}", replays_table(&replays)));
-        }
+        say(&describe(&report));
     }
     Ok(Ended::Done)
 }
@@ -76,51 +72,23 @@ async fn find_by_id(store: &dyn Store, text: &str) -> Result<EventKey, CommandEr
     }
 }
 
-#[derive(Serialize)]
-struct RecordJson<'a> {
-    #[serde(flatten)]
-    summary: &'a EventSummary,
-    attempts_log: &'a [Attempt],
-    replays: &'a [ReplayOfEvent],
-    payload_bytes: Option<usize>,
-    /// What is left of a payload that is gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_gone: Option<&'a Remains>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<String>,
+/// What stands first, and after that one section below the other.
+fn describe(report: &EventReport) -> String {
+    let sections = [
+        Some(facts(&report.summary)),
+        attempts(&report.attempts_log),
+        replays(&report.replays),
+        Some(payload(report)),
+    ];
+    let sections: Vec<String> = sections.into_iter().flatten().collect();
+    sections.join("\n\n")
 }
 
-impl<'a> RecordJson<'a> {
-    fn new(record: &'a EventRecord, replays: &'a [ReplayOfEvent], reveal: bool) -> Self {
-        let payload = record.payload.as_deref();
-        Self {
-            summary: &record.summary,
-            attempts_log: &record.attempts,
-            replays,
-            payload_bytes: payload.map(<[u8]>::len),
-            payload_gone: record.remains.as_ref(),
-            payload: payload
-                .filter(|_| reveal)
-                .map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-        }
-    }
-}
-
-fn gone(remains: &Remains) -> String {
-    let Remains { why, at, sha256 } = remains;
-    let why = match why {
-        Departure::Pruned => "as it was old",
-        Departure::Erased => "as the person it is about was deleted, or somebody asked for it",
-    };
-    format!("{} at {at}, {why}; its SHA-256 was {sha256}", remains.why)
-}
-
-fn describe(record: &EventRecord, reveal: bool) -> String {
-    let event = &record.summary;
+fn facts(event: &EventSummary) -> String {
     let mut facts = vec![
         ("event", event.key.to_string()),
         ("type", event.event_type.to_string()),
-        ("subject", or_dash(event.subject.as_ref())),
+        ("subject", or_dash(event.subject.as_deref().map(shown))),
         ("state", state(event.state)),
         ("outcome", event.outcome.clone()),
         ("received", event.received_at.to_string()),
@@ -128,52 +96,48 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
         ("deliveries", event.deliveries.to_string()),
         ("attempts", event.attempts.to_string()),
     ];
-    if let Some(error) = &event.last_error {
-        facts.push(("error", error.clone()));
-        facts.push(("fingerprint", or_dash(event.fingerprint.as_ref())));
+    if let Some(at) = event.next_attempt_at {
+        facts.push(("next attempt", at.to_string()));
     }
-    let payload = match (&record.payload, &record.remains) {
-        (None, Some(remains)) => gone(remains),
-        (None, None) => "not kept: events of this type carry one-time codes".to_owned(),
-        (Some(bytes), _) if reveal => {
-            let text = String::from_utf8_lossy(bytes);
-            let lines: Vec<String> = text.lines().map(shown).collect();
-            format!("\n{}", lines.join("\n"))
-        }
-        (Some(bytes), _) => format!("{} bytes (--reveal shows them)", bytes.len()),
-    };
-    facts.push(("payload", payload));
-    let mut text: Vec<String> = facts
+    if let Some(error) = &event.last_error {
+        facts.push(("error", shown(error)));
+    }
+    if let Some(fingerprint) = &event.fingerprint {
+        let more = format!("{fingerprint} (see `hookmirror failures show {fingerprint}`)");
+        facts.push(("fingerprint", more));
+    }
+    if let Some(subject) = &event.subject {
+        let more = format!("hookmirror events timeline {}", quoted(subject));
+        facts.push(("timeline", shown(&more)));
+    }
+    let lines: Vec<String> = facts
         .into_iter()
         .map(|(name, value)| format!("{name:<12} {value}"))
         .collect();
-    if !record.attempts.is_empty() {
-        let rows = record
-            .attempts
-            .iter()
-            .map(|attempt| {
-                vec![
-                    attempt.attempt.to_string(),
-                    attempt.at.to_string(),
-                    attempt.trigger.clone(),
-                    state(attempt.state),
-                    attempt
-                        .error
-                        .clone()
-                        .unwrap_or_else(|| attempt.outcome.clone()),
-                ]
-            })
-            .collect();
-        text.push(String::new());
-        text.push(table(
-            &["ATTEMPT", "AT", "TRIGGER", "STATE", "RESULT"],
-            rows,
-        ));
-    }
-    text.join("\n")
+    lines.join("\n")
 }
 
-fn replays_table(replays: &[ReplayOfEvent]) -> String {
+fn attempts(attempts: &[Attempt]) -> Option<String> {
+    if attempts.is_empty() {
+        return None;
+    }
+    let rows = attempts.iter().map(|attempt| {
+        vec![
+            attempt.attempt.to_string(),
+            attempt.at.to_string(),
+            attempt.trigger.clone(),
+            state(attempt.state),
+            shown(attempt.error.as_ref().unwrap_or(&attempt.outcome)),
+        ]
+    });
+    let header = ["ATTEMPT", "AT", "TRIGGER", "STATE", "RESULT"];
+    Some(table(&header, rows.collect()))
+}
+
+fn replays(replays: &[ReplayOfEvent]) -> Option<String> {
+    if replays.is_empty() {
+        return None;
+    }
     let rows = replays.iter().map(|of| {
         vec![
             of.replay.to_string(),
@@ -184,8 +148,32 @@ fn replays_table(replays: &[ReplayOfEvent]) -> String {
             shown(&of.reason),
         ]
     });
-    table(
-        &["REPLAY", "STARTED", "BY", "STEP", "RESULT", "REASON"],
-        rows.collect(),
-    )
+    let header = ["REPLAY", "STARTED", "BY", "STEP", "RESULT", "REASON"];
+    Some(table(&header, rows.collect()))
+}
+
+fn payload(report: &EventReport) -> String {
+    let (text, how) = match (&report.payload, &report.payload_masked) {
+        (Some(text), _) => (text, ""),
+        (None, Some(text)) => (text, ", masked (--reveal shows what it is)"),
+        (None, None) => {
+            let why = report.payload_gone.as_ref().map_or_else(
+                || "not kept: events of this type carry one-time codes".to_owned(),
+                gone,
+            );
+            return format!("payload      {why}");
+        }
+    };
+    let lines: Vec<String> = text.lines().map(shown).collect();
+    let bytes = report.payload_bytes.unwrap_or_default();
+    format!("payload      {bytes} bytes{how}\n{}", lines.join("\n"))
+}
+
+fn gone(remains: &Remains) -> String {
+    let Remains { why, at, sha256 } = remains;
+    let because = match why {
+        Departure::Pruned => "as it was old",
+        Departure::Erased => "as the person it is about was deleted, or somebody asked for it",
+    };
+    format!("{why} at {at}, {because}; its SHA-256 was {sha256}")
 }

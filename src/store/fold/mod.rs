@@ -11,6 +11,7 @@ use crate::model::replay::ReplayId;
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
+pub(super) mod failures;
 pub(super) mod payments;
 pub(super) mod users;
 

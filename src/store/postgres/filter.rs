@@ -8,6 +8,13 @@ use crate::model::ledger::EventFilter;
 
 /// Appends what must hold to a statement on `events` that has a `WHERE` already.
 pub(super) fn push(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
+    push_kind(query, filter);
+    push_times(query, filter);
+    push_rest(query, filter);
+}
+
+/// What must hold of state, source and type.
+pub(super) fn push_kind(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
     if !filter.states.is_empty() {
         query
             .push(" AND state = ANY(")
@@ -20,14 +27,22 @@ pub(super) fn push(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
     if let Some(pattern) = &filter.event_type {
         query.push(" AND event_type LIKE ").push_bind(like(pattern));
     }
-    if let Some(subject) = &filter.subject {
-        query.push(" AND subject = ").push_bind(subject.clone());
-    }
+}
+
+/// What must hold of the time at which events were received.
+pub(super) fn push_times(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
     if let Some(since) = filter.since {
         query.push(" AND received_at >= ").push_bind(stored(since));
     }
     if let Some(until) = filter.until {
         query.push(" AND received_at < ").push_bind(stored(until));
+    }
+}
+
+/// What else must hold.
+fn push_rest(query: &mut QueryBuilder<Postgres>, filter: &EventFilter) {
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
     }
     if !filter.ids.is_empty() {
         query

@@ -24,7 +24,7 @@ use super::{Store, StoreError};
 use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use crate::model::ledger::{EventCounts, EventRecord, UserReport};
 use crate::model::operator::{ActionFilter, ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
@@ -41,7 +41,9 @@ mod entitlements;
 mod erasure;
 mod event_changes;
 mod facts;
+mod failures;
 mod filter;
+mod findings;
 mod ledger;
 mod locks;
 mod operators;
@@ -59,6 +61,7 @@ mod rows;
 mod schema;
 mod shelf;
 mod tables;
+mod timeline;
 mod users;
 
 /// Connections of one process: a worker, a dispatcher and a scheduler need one each, operators the
@@ -205,14 +208,6 @@ struct ReadOnly;
 impl Store for PostgresStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         bounded("apply a batch", tables::apply_batch(self, batch, now)).await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        bounded("list events", read_ledger::list(self, filter, limit)).await
     }
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {

@@ -11,7 +11,8 @@ use crate::model::operator::{ActionFilter, ActionRecord, Operator, OperatorActio
 use crate::model::outbox::{OutboxChange, OutboxFilter};
 use crate::model::time::Timestamp;
 
-const COLUMNS: &str = "id, at, operator, action, reason, target::text AS target, \
+/// The columns that [`action_record`] reads.
+pub(super) const COLUMNS: &str = "id, at, operator, action, reason, target::text AS target, \
      matched, changed, dry_run";
 
 /// Changes what matches, or counts it, and records that.

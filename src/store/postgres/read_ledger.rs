@@ -4,44 +4,22 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::super::problem::unavailable;
-use super::filter;
 use super::ledger::read_key;
 use super::rows::{Reader, column};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{EventKey, EventType};
 use crate::model::ledger::{
-    Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
-    WaitingCount,
+    Attempt, EventCounts, EventRecord, EventSummary, IgnoredCount, StateCount, WaitingCount,
 };
 use crate::model::retention::{Departure, Remains};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 
+/// The columns that [`summary`] reads.
 pub(super) const SUMMARY: &str = "source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
      last_error, fingerprint, received_at, applied_at, next_attempt_at";
 
-/// Events that match, newest first.
-pub(super) async fn list(
-    store: &PostgresStore,
-    wanted: &EventFilter,
-    limit: u32,
-) -> Result<Vec<EventSummary>, StoreError> {
-    let action = "list events";
-    let mut query = QueryBuilder::<Postgres>::new("SELECT ");
-    query.push(SUMMARY).push(" FROM events WHERE TRUE");
-    filter::push(&mut query, wanted);
-    let mut connection = store.acquire(action).await?;
-    let rows = query
-        .push(" ORDER BY received_at DESC, source, event_id LIMIT ")
-        .push_bind(i64::from(limit))
-        .build()
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(unavailable(action))?;
-    rows.iter().map(summary).collect()
-}
-
-/// Reads a line of a listing.
+/// Reads what a listing shows.
 pub(super) fn summary(row: &PgRow) -> Result<EventSummary, StoreError> {
     let key = read_key(row)?;
     let name = key.to_string();
@@ -116,7 +94,8 @@ fn remains(reader: &Reader<'_>) -> Result<Option<Remains>, StoreError> {
     }))
 }
 
-fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
+/// Reads an attempt.
+pub(super) fn attempt(key: &str, row: &PgRow) -> Result<Attempt, StoreError> {
     let reader = Reader::new("event_attempts", key, row);
     Ok(Attempt {
         attempt: reader.count("attempt")?,

@@ -140,7 +140,8 @@ fn entry(row: &PgRow) -> Result<OutboxEntry, StoreError> {
     })
 }
 
-fn attempt(user: &UserId, row: &PgRow) -> Result<OutboxAttempt, StoreError> {
+/// Reads an attempt at delivery.
+pub(super) fn attempt(user: &UserId, row: &PgRow) -> Result<OutboxAttempt, StoreError> {
     let reader = Reader::new("outbox_attempts", user.as_str(), row);
     Ok(OutboxAttempt {
         at: reader.time("at")?,

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
+use super::super::fold::failures::FailureFold;
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::super::problem::ApplyError;
@@ -16,8 +17,8 @@ use super::super::tables::{Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{
-    PostgresStore, StoreError, entitlements, erasure, facts, ledger, operators, outbox, pauses,
-    replays, shelf, users,
+    PostgresStore, StoreError, entitlements, erasure, facts, failures, ledger, operators, outbox,
+    pauses, replays, shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -153,6 +154,14 @@ impl Tables for PostgresTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         ledger::write(self.0, groups, outcomes, now).await
+    }
+
+    async fn count_failures(
+        &mut self,
+        fold: &FailureFold,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(failures::write(self.0, fold, now).await?)
     }
 
     async fn record_action(

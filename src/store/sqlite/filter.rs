@@ -8,6 +8,13 @@ use crate::model::ledger::EventFilter;
 
 /// Appends what must hold to a statement on `events` that has a `WHERE` already.
 pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+    push_kind(query, filter);
+    push_times(query, filter);
+    push_rest(query, filter);
+}
+
+/// What must hold of state, source and type.
+pub(super) fn push_kind(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if !filter.states.is_empty() {
         query
             .push(" AND state IN (SELECT value FROM json_each(")
@@ -23,9 +30,10 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
             .push(" AND event_type GLOB ")
             .push_bind(pattern.replace('[', "[[]"));
     }
-    if let Some(subject) = &filter.subject {
-        query.push(" AND subject = ").push_bind(subject.clone());
-    }
+}
+
+/// What must hold of the time at which events were received.
+pub(super) fn push_times(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if let Some(since) = filter.since {
         query
             .push(" AND received_at >= ")
@@ -35,6 +43,13 @@ pub(super) fn push(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
         query
             .push(" AND received_at < ")
             .push_bind(until.to_string());
+    }
+}
+
+/// What else must hold.
+fn push_rest(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
     }
     if !filter.ids.is_empty() {
         query

@@ -21,7 +21,7 @@ use super::{Store, StoreError, migrate};
 use crate::model::changes::{Applied, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
-use crate::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use crate::model::ledger::{EventCounts, EventRecord, UserReport};
 use crate::model::operator::{ActionFilter, ActionRecord, OperatorAction};
 use crate::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
@@ -37,7 +37,9 @@ mod entitlements;
 mod erasure;
 mod event_changes;
 mod facts;
+mod failures;
 mod filter;
+mod findings;
 mod ledger;
 mod operators;
 mod outbox;
@@ -53,6 +55,7 @@ mod retries;
 mod rows;
 mod shelf;
 mod tables;
+mod timeline;
 mod users;
 
 /// How long a write waits for another process to finish its own.
@@ -231,14 +234,6 @@ struct OpenError {
 impl Store for SqliteStore {
     async fn apply(&self, batch: &[Planned], now: Timestamp) -> Result<Vec<Applied>, StoreError> {
         tables::apply_batch(self, batch, now).await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        read_ledger::list(&self.readers, filter, limit).await
     }
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {

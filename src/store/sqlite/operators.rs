@@ -11,7 +11,9 @@ use crate::model::operator::{ActionFilter, ActionRecord, Operator, OperatorActio
 use crate::model::outbox::{OutboxChange, OutboxFilter};
 use crate::model::time::Timestamp;
 
-const COLUMNS: &str = "id, at, operator, action, reason, target, matched, changed, dry_run";
+/// The columns that [`action_record`] reads.
+pub(super) const COLUMNS: &str =
+    "id, at, operator, action, reason, target, matched, changed, dry_run";
 
 /// Changes what matches, or counts it, and records that.
 pub(super) async fn change_outbox(

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::super::apply::apply;
 use super::super::facts::{Selection, Stored};
+use super::super::fold::failures::FailureFold;
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::super::problem::{ApplyError, unavailable};
@@ -15,8 +16,8 @@ use super::super::replays::Settled;
 use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Entitlements, Held, Tables};
 use super::{
-    SqliteStore, StoreError, entitlements, erasure, facts, ledger, operators, outbox, pauses,
-    replays, shelf, users,
+    SqliteStore, StoreError, entitlements, erasure, facts, failures, ledger, operators, outbox,
+    pauses, replays, shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -140,6 +141,14 @@ impl Tables for SqliteTables<'_> {
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         Ok(ledger::write(self.0, groups, outcomes, now).await?)
+    }
+
+    async fn count_failures(
+        &mut self,
+        fold: &FailureFold,
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        Ok(failures::write(self.0, fold, now).await?)
     }
 
     async fn record_action(

@@ -94,8 +94,61 @@ async fn events_are_found_by_what_is_known_of_them() {
     let shown = home.json(["events", "show", id, "--json"]);
     assert_eq!(shown["state"], "failed");
     assert_eq!(shown.get("payload"), None);
+    let masked = shown["payload_masked"].as_str().unwrap();
+    assert!(masked.contains("\"id\":0"), "{masked}");
+    assert!(masked.contains("\"type\":\"user.updated\""), "{masked}");
     let shown = home.json(["events", "show", id, "--json", "--reveal"]);
     assert!(shown["payload"].as_str().unwrap().contains("\"id\":7"));
+
+    // Page after page, as each says.
+    let mut words = vec![
+        "events".to_owned(),
+        "list".to_owned(),
+        "--limit=8".to_owned(),
+    ];
+    words.extend(["--type".to_owned(), "*.*".to_owned()]);
+    let mut seen = Vec::new();
+    loop {
+        let page = home.output(words.iter().map(String::as_str));
+        let events = page.lines().filter(|line| line.contains('/'));
+        let events: Vec<&str> = events.filter_map(|line| line.split(' ').next()).collect();
+        seen.extend(
+            events
+                .iter()
+                .filter(|key| key.contains('/'))
+                .map(|key| (*key).to_owned()),
+        );
+        let Some((_, command)) = page.split_once("there are more: hookmirror ") else {
+            break;
+        };
+        assert!(
+            command.contains("--type '*.*' --limit 8 --after "),
+            "{command}"
+        );
+        words = command
+            .split_whitespace()
+            .map(|word| word.replace('\'', ""))
+            .collect();
+    }
+    assert_eq!(seen.len(), 33);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 33, "each once");
+    home.run(["events", "list", "--after", "stripe/evt_none"])
+        .failed_with(1, &["stripe/evt_none", "last line"]);
+    home.run(["events", "list", "--after", "evt_none"])
+        .failed_with(2, &["{source}/{id}"]);
+
+    let told = home.output(["events", "timeline", "user_2xPrK8sQvD1nWyB4tGjMzH6cEoU"]);
+    for fact in [
+        "received user.created",
+        "received checkout.session.completed",
+        "applied",
+    ] {
+        assert!(told.contains(fact), "no {fact:?} in {told}");
+    }
+    let told = home.output(["events", "timeline", "cs_none"]);
+    assert_eq!(told, "nothing is known of cs_none\n");
 
     let stats = home.output(["events", "stats"]);
     assert!(stats.contains("33 accepted = 33 in the ledger"), "{stats}");

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod erasure;
 mod events;
+mod failures;
 mod help;
 mod metrics;
 mod migrate;

@@ -13,6 +13,7 @@ mod customer;
 mod dispute;
 mod entitlement;
 mod invoice;
+mod mask;
 mod refund;
 mod replay;
 mod retry;

@@ -13,9 +13,12 @@ use crate::support::given::{at, key, user_id};
 
 mod attribution;
 mod by_hand;
+mod crowded_groups;
 mod event_changes;
 mod facts;
 mod failures;
+mod findings;
+mod groups;
 mod ledger;
 mod listing;
 mod operators;
@@ -32,6 +35,7 @@ mod retention;
 mod retries;
 mod sqlite;
 mod sweeps;
+mod timelines;
 mod upgrade;
 mod users;
 
@@ -74,6 +78,21 @@ macro_rules! every_behaviour {
                 a_batch_of_nothing_but_refused_values_is_recorded
                 metadata_too_deep_for_the_database_fails_its_event_alone
                 a_refused_event_fails_in_the_same_way_each_time;
+            timelines(store):
+                any_id_of_one_person_tells_the_same
+                a_strangers_payment_by_the_same_customer_is_the_strangers
+                what_is_nobodys_and_what_nobody_knows_have_their_own
+                attempts_deliveries_and_deeds_are_in_it
+                of_a_long_timeline_the_newest_are_told;
+            groups(store):
+                each_failed_attempt_is_counted_in_its_group
+                what_the_database_refuses_is_counted_once
+                what_succeeds_later_does_not_fail_now
+                an_event_on_its_way_back_counts_as_retrying
+                a_resolved_group_is_open_again_with_the_next_failure
+                an_acknowledged_group_stays_so;
+            crowded_groups(database):
+                workers_that_fail_alike_do_not_hinder_each_other;
             listing(store):
                 each_filter_by_itself
                 filters_together
@@ -82,6 +101,11 @@ macro_rules! every_behaviour {
                 counts_are_by_source_and_state
                 ignored_events_are_counted_by_their_reason
                 queued_events_that_the_ledger_holds_count_once;
+            findings(store):
+                pages_put_together_are_the_listing
+                a_page_goes_on_after_an_event_that_it_does_not_list
+                a_survey_counts_what_the_listing_shows
+                nothing_is_found_in_an_empty_ledger;
             payments(store):
                 a_named_user_is_entitled_before_being_mirrored
                 facts_of_one_session_join_in_any_order

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hookmirror::model::changes::{Applied, Planned};
 use hookmirror::model::event::EventKey;
-use hookmirror::model::ledger::{EventCounts, EventFilter, EventRecord, EventSummary, UserReport};
+use hookmirror::model::ledger::{EventCounts, EventRecord, UserReport};
 use hookmirror::model::operator::{ActionRecord, OperatorAction};
 use hookmirror::model::outbox::{
     DeliveryOutcome, OutboxChange, OutboxCount, OutboxEntry, OutboxFilter, OutboxLease,
@@ -66,15 +66,6 @@ impl<F: Around> Store for FaultyStore<F> {
         let batch = &*self.faults.instead_of(batch);
         let work = self.inner.apply(batch, now);
         self.faults.around_call(StoreCall::Apply(batch), work).await
-    }
-
-    async fn list_events(
-        &self,
-        filter: &EventFilter,
-        limit: u32,
-    ) -> Result<Vec<EventSummary>, StoreError> {
-        let work = self.inner.list_events(filter, limit);
-        self.faults.around_call(StoreCall::Other, work).await
     }
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {

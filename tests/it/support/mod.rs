@@ -11,6 +11,8 @@ pub(crate) mod facts;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
 mod faulty_store_by_hand;
+mod faulty_store_failures;
+mod faulty_store_findings;
 mod faulty_store_pauses;
 mod faulty_store_previews;
 mod faulty_store_replays;

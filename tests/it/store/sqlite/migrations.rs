@@ -9,7 +9,7 @@ use crate::store::apply;
 use crate::support::directory::directory;
 use crate::support::given::{mirror, user, user_id};
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -18,6 +18,7 @@ const ALL: [&str; 11] = [
     "0006_operators",
     "0007_payment_facts",
     "0008_user_sources",
+    "0009_findings",
     "0010_replays",
     "0011_pauses",
     "0012_erasure",

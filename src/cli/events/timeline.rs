@@ -1,0 +1,102 @@
+//! `events timeline`.
+
+use clap::Args;
+
+use super::super::engines::database::existing_store;
+use super::super::output::{listing, say, say_json, shown, state};
+use super::super::{CommandError, Ended};
+use crate::config::Config;
+use crate::model::operator::ActionRecord;
+use crate::model::timeline::Happening;
+use crate::ops::find::timeline as read;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TimelineArgs {
+    /// A user, or anything of Stripe's
+    #[arg(value_parser = parse_subject)]
+    subject: String,
+    /// At most this many lines, the newest
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_subject(id: &str) -> Result<String, String> {
+    let fits = !id.is_empty() && id.len() <= 255 && id.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| id.to_owned())
+        .ok_or_else(|| "not an id, such as user_… or cs_…".to_owned())
+}
+
+pub(super) async fn timeline(config: &Config, args: TimelineArgs) -> Result<Ended, CommandError> {
+    let store = existing_store(config).await?;
+    let timeline = read(&*store, &args.subject, args.limit).await?;
+    if args.json {
+        say_json(&timeline)?;
+        return Ok(Ended::Done);
+    }
+    if timeline.entries.is_empty() {
+        say(&format!("nothing is known of {}", shown(&args.subject)));
+        return Ok(Ended::Done);
+    }
+    if timeline.is_cut {
+        say(&format!(
+            "only the newest {} lines: see --limit\n",
+            args.limit
+        ));
+    }
+    let rows = timeline.entries.iter().map(row).collect();
+    say(&listing(
+        &["TIME", "WHAT", "STATE", "ABOUT", "RESULT", "DETAIL"],
+        rows,
+    ));
+    Ok(Ended::Done)
+}
+
+fn row(happening: &Happening) -> Vec<String> {
+    let mut row = vec![happening.at().to_string()];
+    row.extend(match happening {
+        Happening::Event(event) => [
+            format!("received {}", event.event_type),
+            state(event.state),
+            event.key.to_string(),
+            event.outcome.clone(),
+            shown(event.subject.as_deref().unwrap_or_default()),
+        ],
+        Happening::Attempt {
+            key,
+            event_type,
+            attempt,
+        } => [
+            format!("attempt {} at {event_type}", attempt.attempt),
+            state(attempt.state),
+            key.to_string(),
+            attempt.outcome.clone(),
+            shown(attempt.error.as_deref().unwrap_or_default()),
+        ],
+        Happening::Delivery { user_id, attempt } => [
+            "told Clerk".to_owned(),
+            attempt.outcome.clone(),
+            user_id.to_string(),
+            shown(&attempt.desired.to_string()),
+            shown(attempt.error.as_deref().unwrap_or_default()),
+        ],
+        Happening::Action(action) => [
+            format!(
+                "{}: {}",
+                shown(action.operator.as_str()),
+                shown(&action.action)
+            ),
+            if action.dry_run { "dry run" } else { "done" }.to_owned(),
+            shown(&action.target.to_string()),
+            came_to(action),
+            shown(action.reason.as_deref().unwrap_or_default()),
+        ],
+    });
+    row
+}
+
+fn came_to(action: &ActionRecord) -> String {
+    format!("changed {} of {}", action.changed, action.matched)
+}

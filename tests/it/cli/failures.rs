@@ -1,0 +1,104 @@
+//! `failures`: what fails, in groups, and what people say about it.
+
+use super::process::{Home, fixture, wait_until};
+
+const ODD: &str = r#"{"type":"user.updated","data":{"id":7},"timestamp":1}"#;
+
+/// Three events that fail alike, and one that does not fail.
+fn home_with_failures() -> (Home, String) {
+    let home = Home::new().with("USER", "ann");
+    let service = home.serve();
+    home.write("odd.json", ODD);
+    home.output(["send", "odd.json", "--count=3", "--source=clerk"]);
+    home.output(["send", &fixture(super::process::CREATED)]);
+    wait_until("all is recorded", || {
+        home.json(["events", "stats", "--json"])["recorded"] == 4
+    });
+    drop(service);
+    let groups = home.json(["failures", "--json"]);
+    let fingerprint = groups[0]["fingerprint"].as_str().unwrap().to_owned();
+    (home, fingerprint)
+}
+
+#[test]
+fn where_nothing_has_failed_there_is_nothing_to_show() {
+    let home = Home::new();
+    home.output(["migrate"]);
+    assert_eq!(home.output(["failures"]), "no failures match\n");
+    assert_eq!(home.output(["failures", "list", "--all", "--json"]), "[]\n");
+    home.run(["failures", "show", "f00"])
+        .failed_with(1, &["f00", "failures --all"]);
+    home.run(["failures", "resolve", "f00"])
+        .failed_with(1, &["nothing has failed", "f00"]);
+    home.run(["failures", "resolve"])
+        .failed_with(2, &["FINGERPRINT"]);
+    home.run(["failures", "--state", "broken"])
+        .failed_with(2, &["open, acknowledged, resolved"]);
+    home.run(["failures", "resolve", "f00", "--execute"])
+        .failed_with(2, &["--reason"]);
+}
+
+#[test]
+fn what_fails_alike_is_one_thing_to_look_into() {
+    let (home, fingerprint) = home_with_failures();
+    let listed = home.output(["failures"]);
+    assert!(
+        listed.contains(&fingerprint) && listed.contains("open"),
+        "{listed}"
+    );
+    let groups = home.json(["failures", "list", "--json"]);
+    assert_eq!(groups.as_array().unwrap().len(), 1, "{groups}");
+    assert_eq!(
+        (&groups[0]["failed"], &groups[0]["occurrences"]),
+        (&3.into(), &3.into())
+    );
+    let shown = home.output(["failures", "show", &fingerprint]);
+    for fact in [
+        "payload_invalid",
+        "failed now    3",
+        &format!("hookmirror events list --fingerprint {fingerprint}"),
+        &format!("hookmirror replay --fingerprint {fingerprint} --reason"),
+    ] {
+        assert!(shown.contains(fact), "no {fact:?} in {shown}");
+    }
+    let report = home.json(["failures", "show", &fingerprint, "--json"]);
+    assert_eq!(report["newest"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_group_is_resolved_by_a_person_with_a_reason() {
+    let (home, fingerprint) = home_with_failures();
+    let looked = home.run(["failures", "resolve", &fingerprint]);
+    assert_eq!(looked.code, Some(3), "{looked:?}");
+    assert!(
+        looked.stdout.contains("would resolve 1 group"),
+        "{looked:?}"
+    );
+    let words = [
+        "failures",
+        "resolve",
+        &fingerprint,
+        "--execute",
+        "--reason=fixed",
+    ];
+    let done = home.output(words);
+    assert!(
+        done.contains("resolved 1 group; recorded as action 2 of ann"),
+        "{done}"
+    );
+    assert_eq!(home.output(["failures"]), "no failures match\n");
+    assert!(home.output(["failures", "--all"]).contains("resolved"));
+    let shown = home.output(["failures", "show", &fingerprint]);
+    assert!(shown.contains("by ann: fixed"), "{shown}");
+    assert_eq!(home.output(words), "there is nothing to do\n");
+    let words = [
+        "failures",
+        "reopen",
+        &fingerprint,
+        "--execute",
+        "--reason=no",
+        "--json",
+    ];
+    assert_eq!(home.json(words)["changed"], 1);
+    assert!(home.output(["failures"]).contains("open"));
+}
