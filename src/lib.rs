@@ -43,6 +43,7 @@
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
 //! | [`ops`] | what an operator can look at and do; used by every command that offers it |
 //! | [`admin`] | the private listener: metrics |
+//! | [`metrics`] | what is counted where it happens; read by [`admin`] |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
@@ -51,7 +52,7 @@
 //! Direction: `main > cli > {ingress, worker, scheduler, outbox, admin, ops, sender, config}`; `admin >
 //! ops, outbox, store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
 //! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
-//! use `model`, which uses nothing of ours. Ingress never sees the store, the store never sees the
+//! use `model`, which uses nothing of ours, and whoever counts `metrics`. Ingress never sees the store, the store never sees the
 //! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
 //! and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the
 //! demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
@@ -106,6 +107,7 @@ pub mod error_chain;
 pub mod handlers;
 mod http_client;
 pub mod ingress;
+pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod outbox;

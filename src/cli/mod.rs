@@ -17,6 +17,7 @@ mod doctor;
 mod engines;
 mod events;
 mod filter;
+mod front_door;
 mod migrate;
 mod outbox;
 mod output;

@@ -7,8 +7,9 @@ use anyhow::Context;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::front_door::Ingress;
 use super::private_door::PrivateDoor;
-use super::system::{Dispatch, Ingress, Parts, System};
+use super::system::{Dispatch, Parts, System};
 use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
@@ -167,12 +168,15 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
     } else {
         None
     };
+    let names = config.sources.iter();
+    let names = names.map(|settings| settings.source.name.clone()).collect();
     let sources = config.sources.iter();
     let sources: Sources = sources.map(|settings| settings.source.clone()).collect();
     Ok(Parts {
         queue,
         database,
         ingress,
+        names,
         work: roles.work.then_some(sources),
         dispatch: if roles.dispatch {
             dispatches(config)?

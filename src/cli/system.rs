@@ -9,24 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::front_door::{FrontDoor, Ingress};
 use super::private_door::PrivateDoor;
 use crate::admin;
 use crate::backoff::Backoff;
 use crate::clerk_api::ClerkApi;
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
-use crate::ingress::{self, IngressState, Limits};
+use crate::metrics::{Counted, WorkerMetrics};
 use crate::model::outbox::Recipients;
-use crate::model::source::Sources;
+use crate::model::source::{SourceName, Sources};
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
-use crate::provider::Verifier;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
@@ -46,6 +45,8 @@ pub(super) struct Parts {
     pub(super) database: Option<Database>,
     /// The front door.
     pub(super) ingress: Option<Ingress>,
+    /// The sources that are configured.
+    pub(super) names: Vec<SourceName>,
     /// From the queue to the database: worker, dead letters, scheduler.
     pub(super) work: Option<Sources>,
     /// From the database to Clerk, instance by instance.
@@ -68,16 +69,12 @@ pub(super) struct Dispatch {
     pub(super) limits: WriteLimits,
 }
 
-/// The front door, before it is opened.
-pub(super) struct Ingress {
-    /// Where to listen.
-    pub(super) listen: SocketAddr,
-    /// What to change if that address cannot be had.
-    pub(super) listen_is_set_by: &'static str,
-    /// One for each source.
-    pub(super) verifiers: Vec<Verifier>,
-    /// How much it takes on at most.
-    pub(super) limits: Limits,
+/// What the private listener tells, beside what the queue and the database say.
+struct Told {
+    names: Vec<SourceName>,
+    counted: Vec<Box<dyn Counted>>,
+    dispatchers: Vec<Arc<DeliveryStats>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Everything that runs.
@@ -116,6 +113,7 @@ impl System {
         let schema = system.prepare_schema(backoff).await?;
         let bells: Vec<Arc<Notify>> = parts.dispatch.iter().map(|_| Arc::default()).collect();
         let mut dispatchers = Vec::new();
+        let mut counted: Vec<Box<dyn Counted>> = Vec::new();
 
         if let (Some(sources), Some(queue), Some(database)) =
             (parts.work, &system.queue, &system.database)
@@ -129,19 +127,24 @@ impl System {
                 backoff,
                 hold: Duration::from_secs(30),
             };
+            let metrics = WorkerMetrics::default();
+            counted.push(Box::new(metrics.clone()));
             let worker = Worker {
                 consumer: queue.consumer(),
                 store: database.store(),
-                sources,
+                sources: sources.clone(),
                 clock: Arc::clone(&parts.clock),
                 outbox_bells: bells.clone(),
                 patience,
+                metrics: metrics.clone(),
             };
             let drain = DeadLetterDrain {
                 letters: queue.dead_letters(),
                 store: database.store(),
                 clock: Arc::clone(&parts.clock),
                 patience,
+                sources,
+                metrics,
             };
             let scheduler = Scheduler {
                 store: database.store(),
@@ -176,12 +179,24 @@ impl System {
                 system.start_worker("dispatcher", &schema, run);
             }
         }
-        if let Some(door) = parts.private_door {
-            let clock = Arc::clone(&parts.clock);
-            system.open_private_door(door, dispatchers, clock).await?;
+        let front = match (parts.ingress, &system.queue) {
+            (Some(front), Some(queue)) => Some(FrontDoor::new(front, queue, &parts.clock)),
+            _ => None,
+        };
+        if let Some(front) = &front {
+            counted.push(Box::new(front.metrics()));
         }
-        if let Some(front) = parts.ingress {
-            system.open_the_door(front, parts.clock).await?;
+        if let Some(door) = parts.private_door {
+            let told = Told {
+                names: parts.names,
+                counted,
+                dispatchers,
+                clock: parts.clock,
+            };
+            system.open_private_door(door, told).await?;
+        }
+        if let Some(front) = front {
+            system.open_the_door(front).await?;
         }
         Ok(system)
     }
@@ -254,16 +269,21 @@ impl System {
     }
 
     /// Needs no schema: it tells what can be told.
-    async fn open_private_door(
-        &mut self,
-        door: PrivateDoor,
-        dispatchers: Vec<Arc<DeliveryStats>>,
-        clock: Arc<dyn Clock>,
-    ) -> anyhow::Result<()> {
+    async fn open_private_door(&mut self, door: PrivateDoor, told: Told) -> anyhow::Result<()> {
+        let Told {
+            names,
+            counted,
+            dispatchers,
+            clock,
+        } = told;
         let queue = self.queue.as_ref();
         let (depths, spool) = (queue.map(Queue::depths), queue.map(Queue::spool_depth));
+        let oldest = queue.map(Queue::oldest);
         let sources = admin::Sources {
             store: self.database.as_ref().map(Database::store),
+            names,
+            counted,
+            oldest: Box::new(move || oldest.as_ref()?()),
             queues: Box::new(move || depths.as_ref().map(|depths| depths()).unwrap_or_default()),
             spool: Box::new(move || spool.as_ref()?()),
             dispatchers,
@@ -276,28 +296,12 @@ impl System {
         Ok(())
     }
 
-    async fn open_the_door(&mut self, front: Ingress, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
-        let Some(queue) = &self.queue else {
-            return Ok(());
-        };
-        let listener = TcpListener::bind(front.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}, set by {}",
-                front.listen, front.listen_is_set_by
-            )
-        })?;
-        self.address = Some(listener.local_addr().context("cannot listen")?);
-        let limits = front.limits;
-        let state = IngressState::new(front.verifiers, queue.front(), clock, limits.clone());
-        let router = ingress::router(state);
-        let stop = self.stop_ingress.clone();
-        let serve = async move {
-            ingress::serve(listener, router, limits, stop).await;
-        };
-        let relay = queue.relay();
+    async fn open_the_door(&mut self, front: FrontDoor) -> anyhow::Result<()> {
+        let (address, serve) = front.open(self.stop_ingress.clone()).await?;
+        self.address = Some(address);
         let task = watched(serve, "ingress", &self.broken, &self.stop_ingress);
         self.ingress.push(task);
-        if let Some(relay) = relay {
+        if let Some(relay) = self.queue.as_ref().and_then(Queue::relay) {
             let run = relay.run(self.stop_work.clone());
             let task = watched(run, "relay", &self.broken, &self.stop_work);
             self.workers.push(task);

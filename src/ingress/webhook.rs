@@ -8,11 +8,11 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::Fuse;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::IngressState;
 use super::body;
-use super::error::{Refusal, Unconfirmed, json};
+use super::error::{ACCEPTED, Refusal, Unconfirmed, json};
 use crate::model::event::{Event, EventId};
 use crate::model::source::SourceName;
 use crate::provider::{self, UnverifiedWebhook};
@@ -27,13 +27,23 @@ pub(super) async fn receive(
     path: SourcePath,
     request: Request,
 ) -> Response {
+    let begun = Instant::now();
     let name = source_name(path);
     let (head, body) = request.into_parts();
     let mut body = body.fuse();
-    match accept(&state, name.as_ref(), &head.headers, &mut body).await {
-        Ok(response) => response,
-        Err(refusal) => refuse(&state, refusal, name.as_ref(), !body.is_end_stream()),
-    }
+    let counts = state.counts(name.as_ref());
+    let response = match accept(&state, name.as_ref(), &head.headers, &mut body).await {
+        Ok(response) => {
+            counts.ended(ACCEPTED);
+            response
+        }
+        Err(refusal) => {
+            counts.ended(refusal.code());
+            refuse(&state, refusal, name.as_ref(), !body.is_end_stream())
+        }
+    };
+    state.0.metrics.took(begun.elapsed());
+    response
 }
 
 /// `GET` and `HEAD /webhooks/{source}`: lets people and dashboards check the URL that they are about
@@ -86,6 +96,8 @@ async fn accept(
         received_at,
     };
     let verified = provider::verify(verifier, webhook)?;
+    let counts = state.counts(name);
+    counts.secret_used(verified.secret_index(), received_at);
     let event = verified.into_event();
     let key = event.key.clone();
     let confirmed = publish(state, event).await.map_err(Refusal::NotDurable)?;
@@ -98,9 +110,11 @@ async fn accept(
 /// does not see the 503 that tells it when to come again.
 async fn publish(state: &IngressState, event: Event) -> Result<Confirmed, Unconfirmed> {
     let limit = state.0.limits.confirm_timeout;
+    let begun = Instant::now();
     let confirmed = timeout(limit, state.0.publisher.publish(event))
         .await
         .map_err(|_| Unconfirmed::TimedOut { limit })??;
+    state.0.metrics.confirmed_after(begun.elapsed());
     Ok(confirmed)
 }
 

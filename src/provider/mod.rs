@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use crate::model::source::{Provider, Source};
@@ -109,6 +110,8 @@ pub fn sign(
 pub struct Verifier {
     source: Source,
     keys: Vec<Key>,
+    /// What each is called where the secret itself must not stand.
+    labels: Vec<String>,
     tolerance: Duration,
 }
 
@@ -128,11 +131,21 @@ impl Verifier {
             .iter()
             .map(|secret| Key::parse(source.provider, secret.expose_secret()))
             .collect::<Result<_, _>>()?;
+        let labels = secrets.iter().enumerate();
+        let labels = labels.map(|(place, secret)| label(place, secret)).collect();
         Ok(Self {
             source,
             keys,
+            labels,
             tolerance,
         })
+    }
+
+    /// What each secret is called in figures and records, in their order: its place, counted from 1,
+    /// and the beginning of its hash. The place tells people which one is meant, the hash tells a new
+    /// one from the one that stood there before.
+    pub fn secret_labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// The source whose webhooks it verifies.
@@ -168,6 +181,12 @@ impl Verifier {
         }
         Ok(claim)
     }
+}
+
+/// 24 bits of a hash are too few to find a secret by, and enough to tell two apart.
+fn label(place: usize, secret: &SecretString) -> String {
+    let digest = Sha256::digest(secret.expose_secret().as_bytes());
+    format!("{}-{}", place + 1, hex::encode(&digest[..3]))
 }
 
 impl fmt::Debug for Verifier {

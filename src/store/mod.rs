@@ -32,6 +32,7 @@ mod apply;
 mod attribute;
 mod facts;
 mod fold;
+mod freshness;
 mod migrate;
 mod payments;
 pub mod postgres;
@@ -40,9 +41,11 @@ mod related;
 pub mod sqlite;
 mod tables;
 
+pub use self::freshness::Freshness;
+
 /// The database behind worker, dispatcher and operators. One contract, whichever engine.
 #[async_trait]
-pub trait Store: Debug + Send + Sync {
+pub trait Store: Freshness + Debug + Send + Sync {
     /// Commits what a batch asks for, and what became of each event, in one transaction. The answer
     /// has one entry for each entry of `batch`, in the same order.
     ///

@@ -13,12 +13,16 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::WorkError;
-use super::away::{Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use super::away::{
+    Committed, Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue,
+};
+use super::{WorkError, account};
 use crate::backoff::Outage;
 use crate::clock::Clock;
 use crate::handlers;
+use crate::metrics::{DeadCause, WorkerMetrics};
 use crate::model::changes::{Applied, Decision, Failure, Outcome, Planned};
+use crate::model::source::Sources;
 use crate::queue::{CauseOfDeath, DeadBatch, DeadLetter, DeadLetters};
 use crate::store::Store;
 
@@ -40,6 +44,10 @@ pub struct DeadLetterDrain {
     pub clock: Arc<dyn Clock>,
     /// How long to wait for an engine that is away.
     pub patience: Patience,
+    /// Which sources are configured.
+    pub sources: Sources,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
 }
 
 impl DeadLetterDrain {
@@ -84,19 +92,33 @@ impl DeadLetterDrain {
         stop: &CancellationToken,
     ) -> Result<Vec<Applied>, WorkError> {
         let DeadBatch { letters, delivery } = batch;
+        let causes: Vec<DeadCause> = letters.iter().map(|letter| cause(&letter.cause)).collect();
         let planned: Vec<Planned> = letters.into_iter().map(plan).collect();
         let applying =
             apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
-        let applied = match applying {
-            Ok(applied) => applied,
+        let committed = match applying {
+            Ok(committed) => committed,
             Err(error) => {
                 delivery.give_back();
                 return Err(WorkError::Store(error));
             }
         };
+        account::count(&self.metrics, &self.sources, &planned, &committed);
+        causes
+            .into_iter()
+            .for_each(|cause| self.metrics.died(cause));
+        let Committed { applied, .. } = committed;
         report(&planned, &applied);
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
+    }
+}
+
+fn cause(cause: &CauseOfDeath) -> DeadCause {
+    match cause {
+        CauseOfDeath::TooManyDeliveries => DeadCause::TooManyDeliveries,
+        CauseOfDeath::Unreadable(_) => DeadCause::Unreadable,
+        CauseOfDeath::Removed(_) => DeadCause::Removed,
     }
 }
 

@@ -15,14 +15,16 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::away::{apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use self::away::{Committed, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
 use crate::backoff::Outage;
 use crate::clock::Clock;
+use crate::metrics::WorkerMetrics;
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::source::Sources;
 use crate::queue::{Batch, ConsumeError, Consumer};
 use crate::store::{Store, StoreError};
 
+mod account;
 mod away;
 mod dead_letters;
 mod reassessment;
@@ -50,6 +52,8 @@ pub struct Worker {
     pub outbox_bells: Vec<Arc<Notify>>,
     /// How long to wait for an engine that is away.
     pub patience: Patience,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
 }
 
 /// Why a batch was not finished. It is back in the queue, unless it is applied and only its
@@ -124,14 +128,16 @@ impl Worker {
             .collect();
         let applying =
             apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
-        let applied = match applying {
-            Ok(applied) => applied,
+        let committed = match applying {
+            Ok(committed) => committed,
             Err(error) => {
                 delivery.give_back();
                 return Err(WorkError::Store(error));
             }
         };
         // Before the acknowledgement: should that fail, the events come back as mere duplicates.
+        account::count(&self.metrics, &self.sources, &planned, &committed);
+        let Committed { applied, .. } = committed;
         self.report(&planned, &applied);
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)

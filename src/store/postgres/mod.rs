@@ -39,6 +39,7 @@ mod contention;
 mod entitlements;
 mod facts;
 mod filter;
+mod freshness;
 mod ledger;
 mod locks;
 mod operators;

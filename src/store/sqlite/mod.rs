@@ -35,6 +35,7 @@ use crate::model::user::UserId;
 mod entitlements;
 mod facts;
 mod filter;
+mod freshness;
 mod ledger;
 mod operators;
 mod outbox;

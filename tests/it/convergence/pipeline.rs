@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::event::Event;
 use hookmirror::model::outbox::Recipients;
 use hookmirror::model::source::{Provider, Source, Sources};
@@ -252,6 +253,7 @@ impl Roles {
                 backoff: BACKOFF,
                 hold: Duration::from_secs(3600),
             },
+            metrics: WorkerMetrics::default(),
         };
         let work = async {
             let batch = worker.take().await.unwrap();

@@ -15,6 +15,7 @@ mod attribution;
 mod by_hand;
 mod facts;
 mod failures;
+mod freshness;
 mod ledger;
 mod listing;
 mod operators;
@@ -61,6 +62,9 @@ macro_rules! every_behaviour {
                 the_first_delivery_keeps_its_bytes_and_time
                 a_batch_of_more_rows_than_one_statement_takes_is_whole
                 an_empty_batch_is_nothing;
+            freshness(store):
+                the_latest_event_of_each_source_is_told
+                the_oldest_event_without_its_effect_is_told;
             failures(store):
                 a_refused_value_fails_its_event_alone
                 a_batch_of_nothing_but_refused_values_is_recorded

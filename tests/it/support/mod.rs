@@ -10,6 +10,7 @@ pub(crate) mod directory;
 pub(crate) mod facts;
 pub(crate) mod faults;
 pub(crate) mod faulty_store;
+mod faulty_store_freshness;
 pub(crate) mod given;
 pub(crate) mod golden;
 pub(crate) mod postgres;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::source::Sources;
 use hookmirror::model::state::EventState;
@@ -43,6 +44,7 @@ async fn work(directory: &Path, store: Arc<dyn Store>) {
         clock: Arc::new(FixedClock(at(0))),
         outbox_bells: Vec::new(),
         patience: PATIENT,
+        metrics: WorkerMetrics::default(),
     };
     let batch = worker.take().await.unwrap();
     let never = CancellationToken::new();

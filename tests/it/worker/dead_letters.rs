@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::changes::{Outcome, Planned};
 use hookmirror::model::ledger::{EventFilter, EventRecord};
 use hookmirror::model::source::Provider;
+use hookmirror::model::source::Sources;
 use hookmirror::model::state::EventState;
 use hookmirror::queue::{CauseOfDeath, DeadLetter};
 use hookmirror::store::Store;
@@ -48,6 +50,8 @@ impl Bench {
             }),
             clock: Arc::new(FixedClock(at(100))) as Arc<dyn Clock>,
             patience: PATIENT,
+            metrics: WorkerMetrics::default(),
+            sources: Sources::default(),
         }
     }
 

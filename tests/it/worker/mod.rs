@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::changes::{Applied, Outcome};
 use hookmirror::model::event::Event;
 use hookmirror::model::ledger::EventFilter;
@@ -157,6 +158,7 @@ fn worker(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         outbox_bells: vec![Arc::clone(bell)],
         patience: PATIENT,
+        metrics: WorkerMetrics::default(),
     }
 }
 
