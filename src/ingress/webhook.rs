@@ -92,6 +92,7 @@ async fn accept(
 
     let webhook = UnverifiedWebhook {
         claim,
+        headers,
         body: buffered.bytes.clone(),
         received_at,
     };

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::entitlement::Entitlement;
 use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
+use super::headers::KeptHeaders;
 use super::outbox::OutboxEntry;
 use super::payment::{CustomerLink, Facts};
 use super::source::SourceName;
@@ -99,6 +100,8 @@ pub struct EventRecord {
     pub summary: EventSummary,
     /// Attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// What is kept of the headers of the first recorded delivery.
+    pub headers: KeptHeaders,
     /// The exact bytes whose signature was checked; `None` where they must not be kept.
     pub payload: Option<Vec<u8>>,
 }

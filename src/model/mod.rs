@@ -8,6 +8,7 @@
 pub mod changes;
 pub mod entitlement;
 pub mod event;
+pub mod headers;
 pub mod ledger;
 pub mod operator;
 pub mod outbox;
@@ -17,5 +18,6 @@ pub mod retry;
 pub mod source;
 pub mod state;
 pub mod time;
+pub mod trace;
 pub mod user;
 mod words;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::source::SourceName;
 use super::time::Timestamp;
+use super::trace::TraceContext;
 use super::user::{Revision, UserId};
 
 /// Where the delivery of one user's desired metadata stands.
@@ -118,6 +119,8 @@ pub struct OutboxLease {
     pub lease: i64,
     /// How many attempts at this desired state have failed before.
     pub failures: u32,
+    /// The trace of the event that last changed what is desired, if it is known.
+    pub trace: Option<TraceContext>,
     /// The state of the user that the mirror showed when the lease began, if any.
     pub mirrored: Option<Revision>,
 }

@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 8] = [
+const SQLITE: [(i64, &str, &str); 9] = [
     (
         1,
         "users",
@@ -50,9 +50,14 @@ const SQLITE: [(i64, &str, &str); 8] = [
         "user_sources",
         include_str!("../../migrations/sqlite/0008_user_sources.sql"),
     ),
+    (
+        13,
+        "origins",
+        include_str!("../../migrations/sqlite/0013_origins.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 8] = [
+const POSTGRES: [(i64, &str, &str); 9] = [
     (
         1,
         "users",
@@ -92,6 +97,11 @@ const POSTGRES: [(i64, &str, &str); 8] = [
         8,
         "user_sources",
         include_str!("../../migrations/postgres/0008_user_sources.sql"),
+    ),
+    (
+        13,
+        "origins",
+        include_str!("../../migrations/postgres/0013_origins.sql"),
     ),
 ];
 

@@ -9,6 +9,7 @@ use super::super::output::{or_dash, say, say_json, shown, state, table};
 use super::super::{CommandError, Ended};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::{Attempt, EventFilter, EventRecord, EventSummary};
 use crate::store::Store;
 
@@ -75,6 +76,7 @@ struct RecordJson<'a> {
     #[serde(flatten)]
     summary: &'a EventSummary,
     attempts_log: &'a [Attempt],
+    headers: &'a KeptHeaders,
     payload_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
@@ -86,6 +88,7 @@ impl<'a> RecordJson<'a> {
         Self {
             summary: &record.summary,
             attempts_log: &record.attempts,
+            headers: &record.headers,
             payload_bytes: payload.map(<[u8]>::len),
             payload: payload
                 .filter(|_| reveal)
@@ -111,6 +114,11 @@ fn describe(record: &EventRecord, reveal: bool) -> String {
         facts.push(("error", error.clone()));
         facts.push(("fingerprint", or_dash(event.fingerprint.as_ref())));
     }
+    let headers = record.headers.values();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ("header", format!("{name}: {}", shown(value))));
+    facts.extend(headers);
     let payload = match &record.payload {
         None => "not kept: events of this type carry one-time codes".to_owned(),
         Some(bytes) if reveal => {

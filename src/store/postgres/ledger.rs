@@ -134,10 +134,11 @@ async fn upsert(
 ) -> Result<HashMap<EventKey, i64>, ApplyError> {
     let rows = sqlx::query(
         "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
-         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) \
+         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload, \
+         headers) \
          SELECT e.* FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
          $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::timestamptz[], \
-         $12::timestamptz[], $13::timestamptz[], $14::bytea[]) AS e(source, event_id) \
+         $12::timestamptz[], $13::timestamptz[], $14::bytea[], $15::text[]) AS e(source, event_id) \
          ORDER BY e.source COLLATE \"C\", e.event_id COLLATE \"C\" \
          ON CONFLICT (source, event_id) DO UPDATE SET subject = excluded.subject, \
          state = excluded.state, outcome = excluded.outcome, \
@@ -166,7 +167,7 @@ async fn upsert(
     .bind(column(entries, |entry| {
         entry.failure().map(|failure| failure.fingerprint.as_str())
     }))
-    // The first delivery's time and bytes stand: later ones are the same event.
+    // The first delivery's time, headers and bytes stand: later ones are the same event.
     .bind(column(entries, |entry| {
         stored(entry.grouped.planned.event.received_at)
     }))
@@ -179,6 +180,9 @@ async fn upsert(
     .bind(column(entries, |entry| {
         let planned = entry.grouped.planned;
         planned.keep_payload.then_some(&planned.event.body[..])
+    }))
+    .bind(column(entries, |entry| {
+        entry.grouped.planned.event.headers.as_json()
     }))
     .fetch_all(connection)
     .await?;

@@ -7,6 +7,7 @@ use super::ledger::read_key;
 use super::rows::{Reader, column, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{Event, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::retry::RetryLease;
 use crate::model::time::Timestamp;
 
@@ -59,6 +60,9 @@ fn read(row: &PgRow, until: Timestamp) -> Result<RetryLease, StoreError> {
         event_type: reader.parse("event_type", EventType::parse)?,
         received_at: reader.time("received_at")?,
         trigger: Trigger::Retry,
+        // They stand in the ledger, as those of the first delivery.
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
         key,
     };

@@ -10,7 +10,7 @@ use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::ApplyError;
-use super::super::tables::{Entitlements, Held, Tables};
+use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{PostgresStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
@@ -121,10 +121,11 @@ impl Tables for PostgresTables<'_> {
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         outbox::lock(self.0, entitlements, users).await?;
-        outbox::desire(self.0, entitlements, now).await?;
+        outbox::desire(self.0, entitlements, causes, now).await?;
         Ok(outbox::follow_users(self.0, users, now).await?)
     }
 

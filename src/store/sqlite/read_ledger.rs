@@ -9,6 +9,7 @@ use super::filter;
 use super::ledger::read_key;
 use super::rows::Reader;
 use crate::model::event::{EventKey, EventType};
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::{
     Attempt, EventCounts, EventFilter, EventRecord, EventSummary, IgnoredCount, StateCount,
     WaitingCount,
@@ -65,7 +66,7 @@ pub(super) async fn find(
 ) -> Result<Option<EventRecord>, StoreError> {
     let row = QueryBuilder::<Sqlite>::new("SELECT ")
         .push(SUMMARY)
-        .push(", payload FROM events WHERE source = ")
+        .push(", payload, headers FROM events WHERE source = ")
         .push_bind(key.source.as_str())
         .push(" AND event_id = ")
         .push_bind(key.id.as_str())
@@ -86,13 +87,18 @@ pub(super) async fn find(
     .await
     .map_err(unavailable("read the attempts of an event"))?;
     let name = key.to_string();
+    let reader = Reader::new("events", &name, &row);
     Ok(Some(EventRecord {
         summary: summary(&row)?,
         attempts: attempts
             .iter()
             .map(|row| attempt(&name, row))
             .collect::<Result<_, _>>()?,
-        payload: Reader::new("events", &name, &row).get("payload")?,
+        headers: reader
+            .get::<Option<String>>("headers")?
+            .map(|written| KeptHeaders::parse(&written))
+            .unwrap_or_default(),
+        payload: reader.get("payload")?,
     }))
 }
 

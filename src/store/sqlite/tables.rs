@@ -11,7 +11,7 @@ use super::super::facts::{Selection, Stored};
 use super::super::fold::users::{KnownUser, UserFold};
 use super::super::fold::{Grouped, LedgerHead};
 use super::super::problem::{ApplyError, unavailable};
-use super::super::tables::{Entitlements, Held, Tables};
+use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::{SqliteStore, StoreError, entitlements, facts, ledger, operators, outbox, users};
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -109,9 +109,10 @@ impl Tables for SqliteTables<'_> {
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
-        outbox::desire(self.0, entitlements, now).await?;
+        outbox::desire(self.0, entitlements, causes, now).await?;
         outbox::follow_users(self.0, users, now).await
     }
 

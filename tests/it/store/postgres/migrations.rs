@@ -12,7 +12,7 @@ use crate::support::given::{
 };
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -21,6 +21,7 @@ const ALL: [&str; 8] = [
     "0006_operators",
     "0007_payment_facts",
     "0008_user_sources",
+    "0013_origins",
 ];
 
 #[tokio::test]

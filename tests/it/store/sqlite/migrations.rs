@@ -9,7 +9,7 @@ use crate::store::apply;
 use crate::support::directory::directory;
 use crate::support::given::{mirror, user, user_id};
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -18,6 +18,7 @@ const ALL: [&str; 8] = [
     "0006_operators",
     "0007_payment_facts",
     "0008_user_sources",
+    "0013_origins",
 ];
 
 #[tokio::test]
