@@ -43,6 +43,7 @@
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
 //! | [`ops`] | what an operator can look at and do; used by every command that offers it |
 //! | [`admin`] | the private listener: metrics |
+//! | [`traces`] | spans, and how they reach a collector |
 //! | [`metrics`] | what is counted where it happens; read by [`admin`] |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
@@ -52,10 +53,10 @@
 //! Direction: `main > cli > {ingress, worker, scheduler, outbox, admin, ops, sender, config}`; `admin >
 //! ops, outbox, store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
 //! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
-//! use `model`, which uses nothing of ours, and whoever counts `metrics`. Ingress never sees the store, the store never sees the
+//! use `model`, which uses nothing of ours, and whoever counts or traces `metrics` and `traces`. Ingress never sees the store, the store never sees the
 //! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
 //! and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the
-//! demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
+//! demo's stand-in), reqwest in `clerk_api`, `sender`, `traces` and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
@@ -118,4 +119,5 @@ pub mod sender;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod worker;

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::ingress::{self, IngressState, Limits};
 use crate::metrics::IngressMetrics;
 use crate::provider::Verifier;
+use crate::traces::Traces;
 
 /// The front door, before it is known what is behind it.
 pub(super) struct Ingress {
@@ -35,7 +36,12 @@ pub(super) struct FrontDoor {
 
 impl FrontDoor {
     /// A door to this queue.
-    pub(super) fn new(ingress: Ingress, queue: &Queue, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        ingress: Ingress,
+        queue: &Queue,
+        clock: &Arc<dyn Clock>,
+        traces: Traces,
+    ) -> Self {
         let Ingress {
             listen,
             listen_is_set_by,
@@ -44,7 +50,7 @@ impl FrontDoor {
         } = ingress;
         let clock = Arc::clone(clock);
         Self {
-            state: IngressState::new(verifiers, queue.front(), clock, limits.clone()),
+            state: IngressState::new(verifiers, queue.front(), clock, limits.clone(), traces),
             listen,
             listen_is_set_by,
             limits,

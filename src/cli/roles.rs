@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
@@ -20,6 +21,7 @@ use crate::model::source::Sources;
 use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
 use crate::shutdown::Shutdown;
+use crate::traces::Collector;
 
 /// What one process does.
 #[derive(Clone, Copy, Debug)]
@@ -183,9 +185,20 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         } else {
             Vec::new()
         },
+        collector: collector(config),
         private_door: PrivateDoor::of(&config.admin),
         clock: Arc::new(SystemClock),
         seed,
+    })
+}
+
+fn collector(config: &Config) -> Option<Collector> {
+    let settings = &config.traces;
+    let endpoint = settings.endpoint.as_ref()?;
+    Some(Collector {
+        endpoint: endpoint.secret().expose_secret().to_owned(),
+        headers: settings.headers.clone(),
+        service: settings.service.clone(),
     })
 }
 

@@ -28,6 +28,7 @@ use crate::model::source::{SourceName, Sources};
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
+use crate::traces::{Collector, Exporter, Traces};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
 /// How long the start waits for the schema of a database elsewhere: the front door stays shut
@@ -51,6 +52,8 @@ pub(super) struct Parts {
     pub(super) work: Option<Sources>,
     /// From the database to Clerk, instance by instance.
     pub(super) dispatch: Vec<Dispatch>,
+    /// Who takes traces.
+    pub(super) collector: Option<Collector>,
     /// The private listener.
     pub(super) private_door: Option<PrivateDoor>,
     /// The time.
@@ -85,8 +88,10 @@ pub(super) struct System {
     database: Option<Database>,
     ingress: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
+    exporter: Option<JoinHandle<()>>,
     stop_ingress: CancellationToken,
     stop_work: CancellationToken,
+    stop_traces: CancellationToken,
     /// Cancelled when a role ends without having been asked to.
     broken: CancellationToken,
 }
@@ -101,8 +106,10 @@ impl System {
             database: parts.database,
             ingress: Vec::new(),
             workers: Vec::new(),
+            exporter: None,
             stop_ingress: CancellationToken::new(),
             stop_work: CancellationToken::new(),
+            stop_traces: CancellationToken::new(),
             broken: CancellationToken::new(),
         };
         let backoff = Backoff {
@@ -110,6 +117,7 @@ impl System {
             longest: Duration::from_secs(60),
             seed: parts.seed,
         };
+        let traces = system.start_traces(parts.collector, parts.seed, backoff)?;
         let schema = system.prepare_schema(backoff).await?;
         let bells: Vec<Arc<Notify>> = parts.dispatch.iter().map(|_| Arc::default()).collect();
         let mut dispatchers = Vec::new();
@@ -137,6 +145,7 @@ impl System {
                 outbox_bells: bells.clone(),
                 patience,
                 metrics: metrics.clone(),
+                traces: traces.clone(),
             };
             let drain = DeadLetterDrain {
                 letters: queue.dead_letters(),
@@ -173,14 +182,15 @@ impl System {
                 } = dispatch;
                 let clock = Arc::clone(&parts.clock);
                 let dispatcher = Dispatcher::new(Arc::clone(&store), clerk, clock, backoff, limits)
-                    .serving(recipients);
+                    .serving(recipients)
+                    .traced_by(traces.clone());
                 dispatchers.push(dispatcher.stats());
                 let run = dispatcher.run(bell, system.stop_work.clone());
                 system.start_worker("dispatcher", &schema, run);
             }
         }
         let front = match (parts.ingress, &system.queue) {
-            (Some(front), Some(queue)) => Some(FrontDoor::new(front, queue, &parts.clock)),
+            (Some(front), Some(queue)) => Some(FrontDoor::new(front, queue, &parts.clock, traces)),
             _ => None,
         };
         if let Some(front) = &front {
@@ -249,6 +259,23 @@ impl System {
         let task = watched(waiting, "migration", &self.broken, &self.stop_work);
         self.workers.push(task);
         Ok(current)
+    }
+
+    /// Answers where spans are handed over.
+    fn start_traces(
+        &mut self,
+        collector: Option<Collector>,
+        seed: u64,
+        backoff: Backoff,
+    ) -> anyhow::Result<Traces> {
+        let Some(collector) = collector else {
+            return Ok(Traces::ids_only(seed));
+        };
+        let (traces, exporter) = Exporter::new(collector, seed, backoff)
+            .context("cannot send traces (OTEL_EXPORTER_OTLP_ENDPOINT)")?;
+        // Nothing depends on it, so nobody watches it.
+        self.exporter = Some(tokio::spawn(exporter.run(self.stop_traces.clone())));
+        Ok(traces)
     }
 
     /// Starts a role that needs the database, once its schema is current.
@@ -325,6 +352,10 @@ impl System {
             self.stop_work.cancel();
             for task in self.workers {
                 join(task).await;
+            }
+            self.stop_traces.cancel();
+            if let Some(exporter) = self.exporter {
+                join(exporter).await;
             }
             if let Some(queue) = self.queue {
                 queue.close().await;

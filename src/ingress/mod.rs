@@ -32,6 +32,7 @@ use crate::metrics::{IngressMetrics, SourceMetrics};
 use crate::model::source::SourceName;
 use crate::provider::Verifier;
 use crate::queue::Publisher;
+use crate::traces::Traces;
 
 mod body;
 mod error;
@@ -108,6 +109,7 @@ struct Shared {
     readiness: health::Readiness,
     unconfirmed: error::Alike,
     metrics: IngressMetrics,
+    traces: Traces,
 }
 
 impl IngressState {
@@ -117,6 +119,7 @@ impl IngressState {
         publisher: Arc<dyn Publisher>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        traces: Traces,
     ) -> Self {
         let counted = verifiers.iter();
         let counted = counted.map(|verifier| (&verifier.source().name, verifier.secret_labels()));
@@ -134,6 +137,7 @@ impl IngressState {
             readiness: health::Readiness::default(),
             unconfirmed: error::Alike::default(),
             metrics,
+            traces,
         }))
     }
 

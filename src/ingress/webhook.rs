@@ -17,6 +17,7 @@ use crate::model::event::{Event, EventId};
 use crate::model::source::SourceName;
 use crate::provider::{self, UnverifiedWebhook};
 use crate::queue::Confirmed;
+use crate::traces::{Span, SpanKind};
 
 /// The source's name in the path. A segment that is no UTF-8 once decoded names no source either.
 type SourcePath = Result<Path<String>, PathRejection>;
@@ -32,7 +33,7 @@ pub(super) async fn receive(
     let (head, body) = request.into_parts();
     let mut body = body.fuse();
     let counts = state.counts(name.as_ref());
-    let response = match accept(&state, name.as_ref(), &head.headers, &mut body).await {
+    let response = match accept(&state, name.as_ref(), &head.headers, &mut body, begun).await {
         Ok(response) => {
             counts.ended(ACCEPTED);
             response
@@ -75,6 +76,7 @@ async fn accept(
     name: Option<&SourceName>,
     headers: &HeaderMap,
     body: &mut Fuse<Body>,
+    begun: Instant,
 ) -> Result<Response, Refusal> {
     let shared = &state.0;
     let limits = &shared.limits;
@@ -99,11 +101,33 @@ async fn accept(
     let verified = provider::verify(verifier, webhook)?;
     let counts = state.counts(name);
     counts.secret_used(verified.secret_index(), received_at);
-    let event = verified.into_event();
-    let key = event.key.clone();
-    let confirmed = publish(state, event).await.map_err(Refusal::NotDurable)?;
+    let mut event = verified.into_event();
+    let parent = event.trace;
+    let context = shared.traces.begin(parent);
+    event.trace = Some(context);
+    let (key, event_type) = (event.key.clone(), event.event_type.clone());
+    let published = publish(state, event).await;
+    shared.traces.end(context, || Span {
+        name: "POST /webhooks/{source}",
+        kind: SpanKind::Server,
+        context,
+        parent,
+        began_at: received_at,
+        took: begun.elapsed(),
+        attributes: vec![
+            ("event.source", key.source.as_str().into()),
+            ("event.id", key.id.as_str().into()),
+            ("event.type", event_type.as_str().into()),
+        ],
+        failed: published.is_err(),
+    });
+    let confirmed = published.map_err(Refusal::NotDurable)?;
 
-    tracing::debug!(source = %key.source, event.id = %key.id, "webhook accepted");
+    tracing::debug!(
+        source = %key.source, event.id = %key.id, event.r#type = %event_type,
+        trace_id = context.trace_id_text(),
+        "webhook accepted"
+    );
     Ok(accepted(&key.id, confirmed))
 }
 

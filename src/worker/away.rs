@@ -31,7 +31,9 @@ pub struct Patience {
 /// A batch that is committed.
 pub(super) struct Committed {
     pub(super) applied: Vec<Applied>,
-    /// When, by the clock.
+    /// When its transaction began, by the clock.
+    pub(super) began_at: Timestamp,
+    /// When it was committed, by the clock.
     pub(super) at: Timestamp,
     /// How long the transaction took.
     pub(super) took: Duration,
@@ -53,14 +55,15 @@ pub(super) async fn apply_in_the_end(
     let mut outage = Outage::new(patience.backoff);
     let begun = Instant::now();
     loop {
-        let attempt = Instant::now();
-        let error = match store.apply(batch, clock.now()).await {
+        let (attempt, began_at) = (Instant::now(), clock.now());
+        let error = match store.apply(batch, began_at).await {
             Ok(applied) => {
                 if outage.end() {
                     tracing::info!("the database is back: work resumes");
                 }
                 return Ok(Committed {
                     applied,
+                    began_at,
                     at: clock.now(),
                     took: attempt.elapsed(),
                 });

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::away::{
     Committed, Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue,
 };
+use super::report::line;
 use super::{WorkError, account};
 use crate::backoff::Outage;
 use crate::clock::Clock;
@@ -107,8 +108,8 @@ impl DeadLetterDrain {
         causes
             .into_iter()
             .for_each(|cause| self.metrics.died(cause));
+        report(&planned, &committed);
         let Committed { applied, .. } = committed;
-        report(&planned, &applied);
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
     }
@@ -154,19 +155,25 @@ fn plan(letter: DeadLetter) -> Planned {
     }
 }
 
-fn report(planned: &[Planned], applied: &[Applied]) {
-    for (planned, applied) in planned.iter().zip(applied) {
+fn report(planned: &[Planned], committed: &Committed) {
+    for (planned, applied) in planned.iter().zip(&committed.applied) {
         let event = &planned.event;
         let (source, id, kind) = (&event.key.source, &event.key.id, &event.event_type);
-        let (state, outcome) = (applied.state, applied.outcome);
+        let (state, outcome, at) = (applied.state, applied.outcome, committed.at);
         match outcome {
-            Outcome::Failed(_) => tracing::error!(
-                event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
+            Outcome::Failed(_) => line!(
+                error,
+                planned,
+                applied,
+                at,
                 "the queue gave up {source} {kind} {id}: {outcome}; see \
                  `hookmirror events show {source}/{id}`"
             ),
-            _ => tracing::info!(
-                event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
+            _ => line!(
+                info,
+                planned,
+                applied,
+                at,
                 "the queue gave up another delivery of {source} {kind} {id}, which is {state}"
             ),
         }

@@ -23,11 +23,14 @@ use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::source::Sources;
 use crate::queue::{Batch, ConsumeError, Consumer};
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 mod account;
 mod away;
 mod dead_letters;
 mod reassessment;
+mod report;
+mod spans;
 mod verdict;
 
 pub use self::away::Patience;
@@ -54,6 +57,8 @@ pub struct Worker {
     pub patience: Patience,
     /// What is counted.
     pub metrics: WorkerMetrics,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// Why a batch was not finished. It is back in the queue, unless it is applied and only its
@@ -122,8 +127,14 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<Vec<Applied>, WorkError> {
         let Batch { events, delivery } = batch;
+        let mut parents = Vec::with_capacity(events.len());
         let planned: Vec<Planned> = events
             .into_iter()
+            .map(|mut event| {
+                parents.push(event.trace);
+                event.trace = Some(self.traces.begin(event.trace));
+                event
+            })
             .map(|event| verdict::decide(&self.sources, event))
             .collect();
         let applying =
@@ -137,38 +148,16 @@ impl Worker {
         };
         // Before the acknowledgement: should that fail, the events come back as mere duplicates.
         account::count(&self.metrics, &self.sources, &planned, &committed);
+        report::report(&planned, &committed);
+        spans::end(&self.traces, &planned, &parents, &committed);
         let Committed { applied, .. } = committed;
-        self.report(&planned, &applied);
+        self.ring(&applied);
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
     }
 
-    fn report(&self, planned: &[Planned], applied: &[Applied]) {
-        for (planned, applied) in planned.iter().zip(applied) {
-            let event = &planned.event;
-            let (source, id, kind) = (&event.key.source, &event.key.id, &event.event_type);
-            let (state, outcome) = (applied.state, applied.outcome);
-            match outcome {
-                Outcome::Failed(_) => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id} failed; see `hookmirror events show {source}/{id}`"
-                ),
-                Outcome::Retrying { at, .. } => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    next_attempt_at = %at,
-                    "{source} {kind} {id} failed and is tried again at {at}; see \
-                     `hookmirror events show {source}/{id}`"
-                ),
-                Outcome::PaymentUnattributed => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id} is recorded, but belongs to no known user yet"
-                ),
-                _ => tracing::info!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id}: {state}, {outcome}"
-                ),
-            }
-        }
+    /// Payments that were recorded may have given the outbox something to send.
+    fn ring(&self, applied: &[Applied]) {
         let written = |applied: &Applied| {
             matches!(
                 applied.outcome,

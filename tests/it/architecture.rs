@@ -42,6 +42,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "shutdown",
             "store",
             "telemetry",
+            "traces",
             "worker",
         ],
     ),
@@ -59,6 +60,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "model",
             "provider",
             "queue",
+            "traces",
         ],
     ),
     ("metrics", &["model"]),
@@ -73,6 +75,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "error_chain",
             "model",
             "store",
+            "traces",
         ],
     ),
     ("provider", &["model"]),
@@ -89,6 +92,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("telemetry", &["config"]),
     (
+        "traces",
+        &["backoff", "error_chain", "http_client", "model"],
+    ),
+    (
         "worker",
         &[
             "backoff",
@@ -99,6 +106,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "model",
             "queue",
             "store",
+            "traces",
         ],
     ),
 ];
@@ -115,9 +123,16 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper_util", &["ingress/"]),
     (
         "reqwest",
-        &["clerk_api/http.rs", "http_client.rs", "sender/"],
+        &[
+            "clerk_api/http.rs",
+            "http_client.rs",
+            "sender/",
+            "traces/otlp.rs",
+        ],
     ),
     ("prometheus_client", &["admin/page.rs", "metrics/"]),
+    ("opentelemetry_proto", &["traces/otlp.rs"]),
+    ("prost", &["traces/otlp.rs"]),
     ("svix", &["provider/clerk/"]),
     ("hmac", &["provider/stripe/"]),
     ("clap", &["cli/"]),

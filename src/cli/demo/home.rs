@@ -90,6 +90,7 @@ impl Home {
                 limits: LIMITS,
             }],
             names: Vec::new(),
+            collector: None,
             private_door: None,
             clock: Arc::new(SystemClock),
             seed,

@@ -7,6 +7,7 @@ mod doctor;
 mod events;
 mod figures;
 mod help;
+mod log;
 mod metrics;
 mod migrate;
 mod outbox;
@@ -19,4 +20,5 @@ mod sources;
 mod startup;
 #[cfg(target_os = "linux")]
 mod terminal;
+pub(crate) mod traces;
 mod users;

@@ -18,6 +18,7 @@ use hookmirror::outbox::{Dispatcher, WriteLimits};
 use hookmirror::scheduler::Scheduler;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -253,6 +254,7 @@ impl Roles {
                 backoff: BACKOFF,
                 hold: Duration::from_secs(3600),
             },
+            traces: Traces::default(),
             metrics: WorkerMetrics::default(),
         };
         let work = async {

@@ -20,6 +20,7 @@ mod outages;
 mod poison;
 mod spool;
 mod story;
+mod traces;
 
 /// One installation on engines of its own.
 struct Fleet {

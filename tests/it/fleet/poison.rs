@@ -15,6 +15,7 @@ use hookmirror::queue::Publisher;
 use hookmirror::queue::rabbitmq::{RabbitQueue, Settings, Topology};
 use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{DeadLetterDrain, Patience, Worker};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -143,6 +144,7 @@ async fn a_worker_with_a_defect() {
         clock: Arc::new(SystemClock),
         outbox_bells: Vec::new(),
         patience,
+        traces: Traces::default(),
         metrics: WorkerMetrics::default(),
     };
     let drain = DeadLetterDrain {

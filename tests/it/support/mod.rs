@@ -18,3 +18,4 @@ pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod rabbitmq;
 pub(crate) mod server;
+pub(crate) mod witness;

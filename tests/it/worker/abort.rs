@@ -12,6 +12,7 @@ use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::EmbeddedQueue;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::Worker;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,7 @@ async fn work(directory: &Path, store: Arc<dyn Store>) {
         clock: Arc::new(FixedClock(at(0))),
         outbox_bells: Vec::new(),
         patience: PATIENT,
+        traces: Traces::default(),
         metrics: WorkerMetrics::default(),
     };
     let batch = worker.take().await.unwrap();

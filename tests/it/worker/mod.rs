@@ -16,6 +16,7 @@ use hookmirror::ops::account::account;
 use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::{EmbeddedQueue, inspect};
 use hookmirror::store::Store;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{Patience, WorkError, Worker};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -158,6 +159,7 @@ fn worker(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         outbox_bells: vec![Arc::clone(bell)],
         patience: PATIENT,
+        traces: Traces::default(),
         metrics: WorkerMetrics::default(),
     }
 }
