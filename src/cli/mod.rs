@@ -24,6 +24,7 @@ mod output;
 mod payments;
 mod private_door;
 mod roles;
+mod schema;
 mod send;
 mod system;
 mod users;

@@ -4,7 +4,6 @@
 //! wait until the schema is current.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::engines::database::Database;
 use super::engines::queue::Queue;
 use super::front_door::{FrontDoor, Ingress};
 use super::private_door::PrivateDoor;
+use super::schema::{Migrating, migrate, migrate_patiently};
 use crate::admin;
 use crate::backoff::Backoff;
 use crate::clerk_api::ClerkApi;
@@ -27,16 +27,13 @@ use crate::model::outbox::Recipients;
 use crate::model::source::{SourceName, Sources};
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
 use crate::scheduler::Scheduler;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::traces::{Collector, Exporter, Traces};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
 /// How long the start waits for the schema of a database elsewhere: the front door stays shut
 /// meanwhile.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A migration that was begun.
-type Migrating = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// What a system is built from. What is not there is a role that this process does not have.
 pub(super) struct Parts {
@@ -366,42 +363,6 @@ impl System {
         };
         if tokio::time::timeout(deadline, stopped).await.is_err() {
             tracing::warn!("not everything ended in time; what was in hand will be done again");
-        }
-    }
-}
-
-async fn migrate(store: Arc<dyn Store>) -> Result<(), StoreError> {
-    for migration in store.migrate().await? {
-        tracing::info!(migration, "applied migration {migration}");
-    }
-    Ok(())
-}
-
-/// Tries until the database answers, `under_way` first; whether the schema is current then.
-async fn migrate_patiently(
-    store: Arc<dyn Store>,
-    backoff: Backoff,
-    mut under_way: Option<Migrating>,
-) -> bool {
-    let mut failures = 0;
-    loop {
-        let result = match under_way.take() {
-            Some(migrating) => migrating.await,
-            None => {
-                tokio::time::sleep(backoff.delay(failures)).await;
-                migrate(Arc::clone(&store)).await
-            }
-        };
-        match result {
-            Ok(()) => {
-                tracing::info!("the database is there; work begins");
-                return true;
-            }
-            Err(StoreError::Unavailable { .. }) => failures += 1,
-            Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), "cannot work with the database");
-                return false;
-            }
         }
     }
 }

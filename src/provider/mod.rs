@@ -13,17 +13,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, USER_AGENT};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
-use crate::model::headers::{KeptHeader, KeptHeaders};
 use crate::model::source::{Provider, Source};
 use crate::model::time::Timestamp;
-use crate::model::trace::TraceContext;
 
 pub mod clerk;
+mod context;
 mod envelope;
 pub mod payload;
 pub mod stripe;
@@ -297,42 +295,14 @@ pub fn verify(
             .unwrap_or_else(EventType::unknown),
         received_at,
         trigger: Trigger::Webhook,
-        headers: kept(headers, &claim, &verifier.labels[secret_index]),
-        trace: trace(headers),
+        headers: context::kept(headers, &claim, &verifier.labels[secret_index]),
+        trace: context::trace(headers),
         body,
     };
     Ok(VerifiedWebhook {
         event,
         secret_index,
     })
-}
-
-/// What is kept of the headers.
-fn kept(headers: &HeaderMap, claim: &Claim, secret: &str) -> KeptHeaders {
-    let (signed, signed_at) = match claim {
-        Claim::Clerk(claim) => (KeptHeader::SvixTimestamp, claim.timestamp()),
-        Claim::Stripe(claim) => (KeptHeader::StripeTimestamp, claim.timestamp()),
-    };
-    let signed_at = signed_at.to_string();
-    let own = [
-        (signed, signed_at.as_bytes()),
-        (KeptHeader::Secret, secret.as_bytes()),
-    ];
-    let theirs = [
-        (KeptHeader::ContentType, CONTENT_TYPE),
-        (KeptHeader::UserAgent, USER_AGENT),
-    ];
-    let theirs = theirs.into_iter().filter_map(|(header, name)| {
-        let value = headers.get(name)?;
-        Some((header, value.as_bytes()))
-    });
-    KeptHeaders::of(own.into_iter().chain(theirs))
-}
-
-/// The trace that the sender has begun, if it says so in the form of the standard, once.
-fn trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let value = single_header(headers, "traceparent").ok()??;
-    TraceContext::parse(value)
 }
 
 /// Why a request is not accepted. The texts go to the sender: they tell how to mend an honest
