@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::{Clock, SystemClock};
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::changes::{Decision, Failure, Planned};
 use hookmirror::model::event::{Event, EventKey, Trigger};
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::operator::{Operator, Reason};
 use hookmirror::model::replay::{ReplayOrder, ReplayRate, ReplayScope, ReplayState};
@@ -30,6 +32,7 @@ use hookmirror::sender::{Delivery, Template, generate};
 use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
 use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{Patience, Worker};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -120,6 +123,8 @@ impl World {
             sources: Provider::ALL.into_iter().map(Source::from).collect(),
             clock: Arc::new(SystemClock),
             outbox_bells: Vec::new(),
+            metrics: WorkerMetrics::default(),
+            traces: Traces::default(),
             patience: Patience {
                 backoff: backoff(),
                 hold: Duration::from_secs(30),
@@ -216,6 +221,8 @@ fn event(delivery: &Delivery) -> Event {
         event_type: delivery.event_type.clone(),
         received_at: SystemClock.now(),
         trigger: Trigger::Webhook,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: delivery.body.clone(),
     }
 }

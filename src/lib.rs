@@ -44,6 +44,8 @@
 //! | [`retention`] | lets go of payloads and events that are old, and of what is stored about deleted users |
 //! | [`ops`] | what an operator can look at and do; used by every command that offers it |
 //! | [`admin`] | the private listener: metrics |
+//! | [`traces`] | spans, and how they reach a collector |
+//! | [`metrics`] | what is counted where it happens; read by [`admin`] |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
 //! | [`model`] | the vocabulary, and the rules that make the mirror converge; no I/O |
 //! | `http_client` | what the two HTTP clients share: no redirects, no proxy to loopback, `Retry-After` |
@@ -52,10 +54,10 @@
 //! Direction: `main > cli > {ingress, worker, scheduler, retention, outbox, admin, ops, sender,
 //! config}`; `admin > ops, outbox, store`; `retention > store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
 //! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
-//! use `model`, which uses nothing of ours. Ingress never sees the store, the store never sees the
+//! use `model`, which uses nothing of ours, and whoever counts or traces `metrics` and `traces`. Ingress never sees the store, the store never sees the
 //! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
 //! and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the
-//! demo's stand-in), reqwest in `clerk_api`, `sender` and `http_client`. A test checks all of this.
+//! demo's stand-in), reqwest in `clerk_api`, `sender`, `traces` and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
@@ -108,6 +110,7 @@ pub mod error_chain;
 pub mod handlers;
 mod http_client;
 pub mod ingress;
+pub mod metrics;
 pub mod model;
 pub mod ops;
 pub mod outbox;
@@ -119,4 +122,5 @@ pub mod sender;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod worker;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hookmirror::model::changes::{Changes, Decision, IgnoreReason, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
 use hookmirror::store::Store;
@@ -70,6 +71,8 @@ fn event(round: u32, batch: u32, number: u32) -> Option<Planned> {
             event_type: EventType::parse(event_type)?,
             received_at: Timestamp::from_millis(seconds * 1000 + i64::from(number)),
             trigger: Trigger::Webhook,
+            headers: KeptHeaders::default(),
+            trace: None,
             body: vec![b'x'; 350].into(),
         },
         subject: Some(format!("user_{}", number * 977 % 200_000)),

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
+use crate::metrics::Counted;
 use crate::model::ledger::EventCounts;
+use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::ops::outbox::{Summary, summary};
 use crate::outbox::DeliveryStats;
@@ -32,10 +34,16 @@ pub type QueueDepth = (&'static str, u64);
 pub struct Sources {
     /// The database.
     pub store: Option<Arc<dyn Store>>,
+    /// The sources that are configured.
+    pub names: Vec<SourceName>,
+    /// What the roles of this process count.
+    pub counted: Vec<Box<dyn Counted>>,
     /// What queues in the data directory hold; costs nothing to ask.
     pub queues: Box<dyn Fn() -> Vec<QueueDepth> + Send + Sync>,
     /// How much the spool holds, where there is one.
     pub spool: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// When what has been in the queue or spool of the data directory the longest was received.
+    pub oldest: Box<dyn Fn() -> Option<Timestamp> + Send + Sync>,
     /// What the dispatchers say of themselves.
     pub dispatchers: Vec<Arc<DeliveryStats>>,
     /// The time.
@@ -46,6 +54,7 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")
             .field("store", &self.store)
+            .field("counted", &self.counted)
             .field("dispatchers", &self.dispatchers)
             .finish_non_exhaustive()
     }
@@ -55,6 +64,7 @@ impl fmt::Debug for Sources {
 #[derive(Debug)]
 pub struct Figures {
     sources: Sources,
+    started_at: Timestamp,
     /// What the database said, and until when that is told. Held while the database is read, so that of
     /// many who ask at once one reads.
     cache: Mutex<Option<(Instant, FromDatabase)>>,
@@ -65,6 +75,10 @@ pub struct Figures {
 pub(super) struct FromDatabase {
     pub(super) events: Option<EventCounts>,
     pub(super) outbox: Option<Summary>,
+    /// When the latest event of each source was received.
+    pub(super) latest: Option<Vec<(SourceName, Option<Timestamp>)>>,
+    /// When the oldest event was that should be applied and is not; there may be none.
+    pub(super) oldest_unapplied: Option<Option<Timestamp>>,
     /// Questions that were not answered.
     pub(super) errors: u64,
 }
@@ -76,6 +90,9 @@ pub(super) struct Reading<'f> {
     pub(super) has_database: bool,
     pub(super) queues: Vec<QueueDepth>,
     pub(super) spool: Option<u64>,
+    pub(super) oldest_queued: Option<Timestamp>,
+    pub(super) counted: &'f [Box<dyn Counted>],
+    pub(super) started_at: Timestamp,
     pub(super) dispatchers: &'f [Arc<DeliveryStats>],
     pub(super) now: Timestamp,
 }
@@ -84,6 +101,7 @@ impl Figures {
     /// Reads nothing yet.
     pub fn new(sources: Sources) -> Self {
         Self {
+            started_at: sources.clock.now(),
             sources,
             cache: Mutex::new(None),
         }
@@ -92,25 +110,31 @@ impl Figures {
     pub(super) async fn read(&self) -> Reading<'_> {
         let Sources {
             store,
+            names,
+            counted,
             queues,
             spool,
+            oldest,
             dispatchers,
             clock,
         } = &self.sources;
         Reading {
             database: match store {
-                Some(store) => self.database(&**store).await,
+                Some(store) => self.database(&**store, names).await,
                 None => FromDatabase::default(),
             },
             has_database: store.is_some(),
             queues: queues(),
             spool: spool(),
+            oldest_queued: oldest(),
+            counted,
+            started_at: self.started_at,
             dispatchers,
             now: clock.now(),
         }
     }
 
-    async fn database(&self, store: &dyn Store) -> FromDatabase {
+    async fn database(&self, store: &dyn Store, names: &[SourceName]) -> FromDatabase {
         let mut cache = self.cache.lock().await;
         if let Some((until, known)) = &*cache
             && Instant::now() < *until
@@ -118,14 +142,24 @@ impl Figures {
             return known.clone();
         }
         let begun = Instant::now();
-        let (events, outbox) = tokio::join!(
+        let (events, outbox, latest, oldest_unapplied) = tokio::join!(
             in_time("count events", store.count_events(&[])),
-            in_time("add up the outbox", summary(store))
+            in_time("add up the outbox", summary(store)),
+            in_time("look for the latest events", store.last_received(names)),
+            in_time("look for the oldest event", store.oldest_unapplied())
         );
-        let errors = u64::from(events.is_none()) + u64::from(outbox.is_none());
+        let unanswered = [
+            events.is_none(),
+            outbox.is_none(),
+            latest.is_none(),
+            oldest_unapplied.is_none(),
+        ];
+        let errors = unanswered.into_iter().map(u64::from).sum();
         let read = FromDatabase {
             events,
             outbox,
+            latest: latest.map(|latest| names.iter().cloned().zip(latest).collect()),
+            oldest_unapplied,
             errors,
         };
         let fresh = FRESH.max(begun.elapsed() * REST);

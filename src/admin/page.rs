@@ -20,6 +20,8 @@ type Labels = Vec<(&'static str, String)>;
 pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("hookmirror");
     let age = |since: Timestamp| whole(reading.now.since(since).as_secs());
+    process(&mut registry, reading);
+    freshness(&mut registry, reading);
     if let Some(events) = &reading.database.events {
         let states = events.states.iter().map(|count| {
             let source = ("source", count.source.to_string());
@@ -86,10 +88,48 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
         gauge(&mut registry, "spool_depth", help, whole(spool));
     }
     clerk(&mut registry, reading);
+    for counted in reading.counted {
+        counted.register(&mut registry);
+    }
 
     let mut page = String::new();
     encode(&mut page, &registry)?;
     Ok(page)
+}
+
+fn process(registry: &mut Registry, reading: &Reading<'_>) {
+    let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    let help = "1; the version is its label";
+    gauges(registry, "build_info", help, [(version, 1)].into_iter());
+    let started_at = reading.started_at.as_seconds();
+    let help = "When this process started, in seconds since the Unix epoch";
+    gauge(registry, "start_time_seconds", help, started_at);
+}
+
+fn freshness(registry: &mut Registry, reading: &Reading<'_>) {
+    let database = &reading.database;
+    if let Some(latest) = &database.latest {
+        let latest = latest.iter().map(|(source, at)| {
+            let at = at.map_or(0, Timestamp::as_seconds);
+            let labels = vec![("source", source.to_string())];
+            (labels, u64::try_from(at).unwrap_or(0))
+        });
+        let help = "When the latest event in the ledger was received, in seconds since the Unix \
+                    epoch; 0: none was";
+        gauges(registry, "last_event_timestamp", help, latest);
+    }
+    let tells_of_queue = !reading.queues.is_empty() || reading.spool.is_some();
+    if database.oldest_unapplied.is_some() || tells_of_queue {
+        let recorded = database.oldest_unapplied.flatten();
+        let oldest = [recorded, reading.oldest_queued]
+            .into_iter()
+            .flatten()
+            .min();
+        let age = oldest.map_or(0, |oldest| whole(reading.now.since(oldest).as_secs()));
+        let help = "For how long the oldest event has not had its effect: in the queue or spool of this \
+                    process, to be tried again, or failed; 0: all have";
+        gauge(registry, "oldest_unapplied_seconds", help, age);
+    }
 }
 
 fn clerk(registry: &mut Registry, reading: &Reading<'_>) {

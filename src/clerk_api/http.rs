@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::{ClerkApi, ClerkApiError, NO_CODE};
 use crate::http_client::{self, retry_after};
+use crate::model::trace::TraceContext;
 use crate::model::user::UserId;
 
 /// The version of the API whose answers this client understands.
@@ -112,14 +113,19 @@ impl ClerkApi for HttpClerkApi {
         &self,
         user: &UserId,
         public_metadata: &Value,
+        trace: Option<TraceContext>,
     ) -> Result<(), ClerkApiError> {
         let url = self
             .metadata_url(user)
             .ok_or(ClerkApiError::Unaddressable)?;
-        let mut response = self
+        let mut request = self
             .client
             .patch(url)
-            .json(&json!({ "public_metadata": public_metadata }))
+            .json(&json!({ "public_metadata": public_metadata }));
+        if let Some(trace) = trace {
+            request = request.header("traceparent", trace.to_string());
+        }
+        let mut response = request
             .send()
             .await
             .map_err(|error| ClerkApiError::NoAnswer(Box::new(error.without_url())))?;

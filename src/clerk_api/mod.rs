@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::model::trace::TraceContext;
 use crate::model::user::UserId;
 
 pub mod http;
@@ -23,7 +24,7 @@ const NO_CODE: &str = "no_code";
 #[async_trait]
 pub trait ClerkApi: Debug + Send + Sync {
     /// Merges `public_metadata` into the user's. If this returns `Ok`, Clerk has confirmed it; doing
-    /// it again changes nothing.
+    /// it again changes nothing. `trace` is the span of this call, for whoever traces on the way.
     ///
     /// # Errors
     ///
@@ -33,6 +34,7 @@ pub trait ClerkApi: Debug + Send + Sync {
         &self,
         user: &UserId,
         public_metadata: &Value,
+        trace: Option<TraceContext>,
     ) -> Result<(), ClerkApiError>;
 }
 

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::front_door::Ingress;
 use super::private_door::PrivateDoor;
-use super::system::{Dispatch, Ingress, Parts, System};
+use super::system::{Dispatch, Parts, System};
 use super::{CommandError, Ended, fresh_seed};
 use crate::clerk_api::http::HttpClerkApi;
 use crate::clock::SystemClock;
@@ -19,6 +21,7 @@ use crate::model::source::Sources;
 use crate::outbox::WriteLimits;
 use crate::provider::Verifier;
 use crate::shutdown::Shutdown;
+use crate::traces::Collector;
 
 /// What one process does.
 #[derive(Clone, Copy, Debug)]
@@ -167,12 +170,15 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
     } else {
         None
     };
+    let names = config.sources.iter();
+    let names = names.map(|settings| settings.source.name.clone()).collect();
     let sources = config.sources.iter();
     let sources: Sources = sources.map(|settings| settings.source.clone()).collect();
     Ok(Parts {
         queue,
         database,
         ingress,
+        names,
         work: roles.work.then_some(sources),
         retention: config.retention,
         dispatch: if roles.dispatch {
@@ -180,9 +186,20 @@ async fn parts(config: &Config, roles: Roles) -> anyhow::Result<Parts> {
         } else {
             Vec::new()
         },
+        collector: collector(config),
         private_door: PrivateDoor::of(config),
         clock: Arc::new(SystemClock),
         seed,
+    })
+}
+
+fn collector(config: &Config) -> Option<Collector> {
+    let settings = &config.traces;
+    let endpoint = settings.endpoint.as_ref()?;
+    Some(Collector {
+        endpoint: endpoint.secret().expose_secret().to_owned(),
+        headers: settings.headers.clone(),
+        service: settings.service.clone(),
     })
 }
 

@@ -4,41 +4,38 @@
 //! wait until the schema is current.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::engines::database::Database;
 use super::engines::queue::Queue;
+use super::front_door::{FrontDoor, Ingress};
 use super::private_door::PrivateDoor;
+use super::schema::{Migrating, migrate, migrate_patiently};
 use crate::admin;
 use crate::backoff::Backoff;
 use crate::clerk_api::ClerkApi;
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
-use crate::ingress::{self, IngressState, Limits};
+use crate::metrics::{Counted, WorkerMetrics};
 use crate::model::outbox::Recipients;
 use crate::model::retention::RetentionPolicy;
-use crate::model::source::Sources;
+use crate::model::source::{SourceName, Sources};
 use crate::outbox::{DeliveryStats, Dispatcher, WriteLimits};
-use crate::provider::Verifier;
 use crate::retention::Sweeper;
 use crate::scheduler::{Replayer, Scheduler};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::traces::{Collector, Exporter, Traces};
 use crate::worker::{DeadLetterDrain, Patience, Reassessment, Worker};
 
 /// How long the start waits for the schema of a database elsewhere: the front door stays shut
 /// meanwhile.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A migration that was begun.
-type Migrating = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// What a system is built from. What is not there is a role that this process does not have.
 pub(super) struct Parts {
@@ -48,12 +45,16 @@ pub(super) struct Parts {
     pub(super) database: Option<Database>,
     /// The front door.
     pub(super) ingress: Option<Ingress>,
+    /// The sources that are configured.
+    pub(super) names: Vec<SourceName>,
     /// From the queue to the database: worker, dead letters, schedulers.
     pub(super) work: Option<Sources>,
     /// How long what was received is kept; for `work`.
     pub(super) retention: RetentionPolicy,
     /// From the database to Clerk, instance by instance.
     pub(super) dispatch: Vec<Dispatch>,
+    /// Who takes traces.
+    pub(super) collector: Option<Collector>,
     /// The private listener.
     pub(super) private_door: Option<PrivateDoor>,
     /// The time.
@@ -72,16 +73,12 @@ pub(super) struct Dispatch {
     pub(super) limits: WriteLimits,
 }
 
-/// The front door, before it is opened.
-pub(super) struct Ingress {
-    /// Where to listen.
-    pub(super) listen: SocketAddr,
-    /// What to change if that address cannot be had.
-    pub(super) listen_is_set_by: &'static str,
-    /// One for each source.
-    pub(super) verifiers: Vec<Verifier>,
-    /// How much it takes on at most.
-    pub(super) limits: Limits,
+/// What the private listener tells, beside what the queue and the database say.
+struct Told {
+    names: Vec<SourceName>,
+    counted: Vec<Box<dyn Counted>>,
+    dispatchers: Vec<Arc<DeliveryStats>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Everything that runs.
@@ -92,8 +89,10 @@ pub(super) struct System {
     database: Option<Database>,
     ingress: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
+    exporter: Option<JoinHandle<()>>,
     stop_ingress: CancellationToken,
     stop_work: CancellationToken,
+    stop_traces: CancellationToken,
     /// Cancelled when a role ends without having been asked to.
     broken: CancellationToken,
 }
@@ -108,8 +107,10 @@ impl System {
             database: parts.database,
             ingress: Vec::new(),
             workers: Vec::new(),
+            exporter: None,
             stop_ingress: CancellationToken::new(),
             stop_work: CancellationToken::new(),
+            stop_traces: CancellationToken::new(),
             broken: CancellationToken::new(),
         };
         let backoff = Backoff {
@@ -117,9 +118,11 @@ impl System {
             longest: Duration::from_secs(60),
             seed: parts.seed,
         };
+        let traces = system.start_traces(parts.collector, parts.seed, backoff)?;
         let schema = system.prepare_schema(backoff).await?;
         let bells: Vec<Arc<Notify>> = parts.dispatch.iter().map(|_| Arc::default()).collect();
         let mut dispatchers = Vec::new();
+        let mut counted: Vec<Box<dyn Counted>> = Vec::new();
 
         if let (Some(sources), Some(queue), Some(database)) =
             (parts.work, &system.queue, &system.database)
@@ -133,19 +136,25 @@ impl System {
                 backoff,
                 hold: Duration::from_secs(30),
             };
+            let metrics = WorkerMetrics::default();
+            counted.push(Box::new(metrics.clone()));
             let worker = Worker {
                 consumer: queue.consumer(),
                 store: database.store(),
-                sources,
+                sources: sources.clone(),
                 clock: Arc::clone(&parts.clock),
                 outbox_bells: bells.clone(),
                 patience,
+                metrics: metrics.clone(),
+                traces: traces.clone(),
             };
             let drain = DeadLetterDrain {
                 letters: queue.dead_letters(),
                 store: database.store(),
                 clock: Arc::clone(&parts.clock),
                 patience,
+                sources,
+                metrics,
             };
             let scheduler = Scheduler {
                 store: database.store(),
@@ -188,18 +197,31 @@ impl System {
                 } = dispatch;
                 let clock = Arc::clone(&parts.clock);
                 let dispatcher = Dispatcher::new(Arc::clone(&store), clerk, clock, backoff, limits)
-                    .serving(recipients);
+                    .serving(recipients)
+                    .traced_by(traces.clone());
                 dispatchers.push(dispatcher.stats());
                 let run = dispatcher.run(bell, system.stop_work.clone());
                 system.start_worker("dispatcher", &schema, run);
             }
         }
-        if let Some(door) = parts.private_door {
-            let clock = Arc::clone(&parts.clock);
-            system.open_private_door(door, dispatchers, clock).await?;
+        let front = match (parts.ingress, &system.queue) {
+            (Some(front), Some(queue)) => Some(FrontDoor::new(front, queue, &parts.clock, traces)),
+            _ => None,
+        };
+        if let Some(front) = &front {
+            counted.push(Box::new(front.metrics()));
         }
-        if let Some(front) = parts.ingress {
-            system.open_the_door(front, parts.clock).await?;
+        if let Some(door) = parts.private_door {
+            let told = Told {
+                names: parts.names,
+                counted,
+                dispatchers,
+                clock: parts.clock,
+            };
+            system.open_private_door(door, told).await?;
+        }
+        if let Some(front) = front {
+            system.open_the_door(front).await?;
         }
         Ok(system)
     }
@@ -254,6 +276,23 @@ impl System {
         Ok(current)
     }
 
+    /// Answers where spans are handed over.
+    fn start_traces(
+        &mut self,
+        collector: Option<Collector>,
+        seed: u64,
+        backoff: Backoff,
+    ) -> anyhow::Result<Traces> {
+        let Some(collector) = collector else {
+            return Ok(Traces::ids_only(seed));
+        };
+        let (traces, exporter) = Exporter::new(collector, seed, backoff)
+            .context("cannot send traces (OTEL_EXPORTER_OTLP_ENDPOINT)")?;
+        // Nothing depends on it, so nobody watches it.
+        self.exporter = Some(tokio::spawn(exporter.run(self.stop_traces.clone())));
+        Ok(traces)
+    }
+
     /// Starts a role that needs the database, once its schema is current.
     fn start_worker(
         &mut self,
@@ -272,16 +311,21 @@ impl System {
     }
 
     /// Needs no schema: it tells what can be told.
-    async fn open_private_door(
-        &mut self,
-        door: PrivateDoor,
-        dispatchers: Vec<Arc<DeliveryStats>>,
-        clock: Arc<dyn Clock>,
-    ) -> anyhow::Result<()> {
+    async fn open_private_door(&mut self, door: PrivateDoor, told: Told) -> anyhow::Result<()> {
+        let Told {
+            names,
+            counted,
+            dispatchers,
+            clock,
+        } = told;
         let queue = self.queue.as_ref();
         let (depths, spool) = (queue.map(Queue::depths), queue.map(Queue::spool_depth));
+        let oldest = queue.map(Queue::oldest);
         let sources = admin::Sources {
             store: self.database.as_ref().map(Database::store),
+            names,
+            counted,
+            oldest: Box::new(move || oldest.as_ref()?()),
             queues: Box::new(move || depths.as_ref().map(|depths| depths()).unwrap_or_default()),
             spool: Box::new(move || spool.as_ref()?()),
             dispatchers,
@@ -294,28 +338,12 @@ impl System {
         Ok(())
     }
 
-    async fn open_the_door(&mut self, front: Ingress, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
-        let Some(queue) = &self.queue else {
-            return Ok(());
-        };
-        let listener = TcpListener::bind(front.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}, set by {}",
-                front.listen, front.listen_is_set_by
-            )
-        })?;
-        self.address = Some(listener.local_addr().context("cannot listen")?);
-        let limits = front.limits;
-        let state = IngressState::new(front.verifiers, queue.front(), clock, limits.clone());
-        let router = ingress::router(state);
-        let stop = self.stop_ingress.clone();
-        let serve = async move {
-            ingress::serve(listener, router, limits, stop).await;
-        };
-        let relay = queue.relay();
+    async fn open_the_door(&mut self, front: FrontDoor) -> anyhow::Result<()> {
+        let (address, serve) = front.open(self.stop_ingress.clone()).await?;
+        self.address = Some(address);
         let task = watched(serve, "ingress", &self.broken, &self.stop_ingress);
         self.ingress.push(task);
-        if let Some(relay) = relay {
+        if let Some(relay) = self.queue.as_ref().and_then(Queue::relay) {
             let run = relay.run(self.stop_work.clone());
             let task = watched(run, "relay", &self.broken, &self.stop_work);
             self.workers.push(task);
@@ -340,6 +368,10 @@ impl System {
             for task in self.workers {
                 join(task).await;
             }
+            self.stop_traces.cancel();
+            if let Some(exporter) = self.exporter {
+                join(exporter).await;
+            }
             if let Some(queue) = self.queue {
                 queue.close().await;
             }
@@ -349,42 +381,6 @@ impl System {
         };
         if tokio::time::timeout(deadline, stopped).await.is_err() {
             tracing::warn!("not everything ended in time; what was in hand will be done again");
-        }
-    }
-}
-
-async fn migrate(store: Arc<dyn Store>) -> Result<(), StoreError> {
-    for migration in store.migrate().await? {
-        tracing::info!(migration, "applied migration {migration}");
-    }
-    Ok(())
-}
-
-/// Tries until the database answers, `under_way` first; whether the schema is current then.
-async fn migrate_patiently(
-    store: Arc<dyn Store>,
-    backoff: Backoff,
-    mut under_way: Option<Migrating>,
-) -> bool {
-    let mut failures = 0;
-    loop {
-        let result = match under_way.take() {
-            Some(migrating) => migrating.await,
-            None => {
-                tokio::time::sleep(backoff.delay(failures)).await;
-                migrate(Arc::clone(&store)).await
-            }
-        };
-        match result {
-            Ok(()) => {
-                tracing::info!("the database is there; work begins");
-                return true;
-            }
-            Err(StoreError::Unavailable { .. }) => failures += 1,
-            Err(error) => {
-                tracing::error!(error = %ErrorChain(&error), "cannot work with the database");
-                return false;
-            }
         }
     }
 }

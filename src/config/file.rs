@@ -20,11 +20,7 @@ use super::setting::{CONFIG, is_setting, likely, suggestion_for};
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Settings of the contract that later versions will have.
-const LATER: [&str; 3] = [
-    "STRIPE_SECRET_KEY",
-    "STRIPE_API_URL",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-];
+const LATER: [&str; 2] = ["STRIPE_SECRET_KEY", "STRIPE_API_URL"];
 
 /// What a settings file sets.
 #[derive(Default)]

@@ -37,6 +37,7 @@ mod retention;
 mod service_url;
 mod setting;
 mod sources;
+mod traces;
 
 pub use admin::AdminSettings;
 pub use clerk::ClerkSettings;
@@ -49,6 +50,7 @@ pub use queue::BrokerSettings;
 pub use service_url::ServiceUrl;
 pub use setting::{DefaultValue, Setting};
 pub use sources::SourceSettings;
+pub use traces::TraceSettings;
 
 use crate::model::entitlement::Policy;
 use crate::model::retention::RetentionPolicy;
@@ -98,6 +100,9 @@ pub const SETTINGS: &[Setting] = &[
     SHUTDOWN_SECONDS.setting,
     logging::LOG,
     logging::LOG_FORMAT,
+    traces::ENDPOINT,
+    traces::HEADERS,
+    traces::SERVICE,
 ];
 
 /// Settings that are true or false. In the file they may be written without quotes.
@@ -130,6 +135,8 @@ pub struct Config {
     pub retention: RetentionPolicy,
     /// What is logged and how.
     pub log: LogSettings,
+    /// Where traces go.
+    pub traces: TraceSettings,
     /// How long work in flight may take to finish once shutdown has begun.
     pub shutdown_deadline: Duration,
     /// The login name of whoever runs this, as the environment tells it.
@@ -226,6 +233,7 @@ impl Config {
             policy: entitlement::read(&mut reader),
             retention: retention::read(&mut reader),
             log: LogSettings::read(&mut reader),
+            traces: TraceSettings::read(&mut reader),
             shutdown_deadline: Duration::from_secs(reader.number(&SHUTDOWN_SECONDS)),
             login: reader.login.take(),
             warnings: Vec::new(),

@@ -18,9 +18,11 @@ use crate::provider::stripe::event::StripeEvent;
 
 mod clerk;
 mod error;
+mod known;
 mod stripe;
 
 pub use error::HandlerError;
+pub use known::known_type;
 
 const LONGEST_SUBJECT: usize = 255;
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -20,9 +20,32 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::IngressState;
 use crate::error_chain::ErrorChain;
 use crate::provider::Rejection;
 use crate::queue::PublishError;
+
+/// The outcome of a request that gets a 2xx.
+pub(super) const ACCEPTED: &str = "accepted";
+
+/// Every outcome of a request that meant to deliver a webhook: [`ACCEPTED`], and the codes of the table.
+pub(super) const OUTCOMES: [&str; 15] = [
+    ACCEPTED,
+    "unknown_source",
+    "source_not_configured",
+    "header_missing",
+    "header_malformed",
+    "timestamp_out_of_tolerance",
+    "signature_mismatch",
+    "body_too_large",
+    "body_unreadable",
+    "request_timeout",
+    "too_busy",
+    "not_durable",
+    "method_not_allowed",
+    "not_found",
+    "internal",
+];
 
 /// How often one kind of refusal is told at most.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
@@ -134,6 +157,11 @@ impl Refusal {
         }
     }
 
+    /// Its stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.row().code
+    }
+
     /// Writes the one log line about it, unless it is the like of many others. `source` is a known
     /// or at least a well-formed name.
     pub(super) fn log(&self, source: &str, alike: &Alike) {
@@ -208,15 +236,26 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     response
 }
 
+/// For a request that is refused before it is known which source it is for.
+fn count(state: &IngressState, refusal: &Refusal) {
+    state.counts(None).ended(refusal.code());
+}
+
 /// The answer where there is no route.
-pub(super) async fn not_found(request: Request) -> Response {
+pub(super) async fn not_found(State(state): State<IngressState>, request: Request) -> Response {
+    count(&state, &Refusal::NotFound);
     Refusal::NotFound.into_response(!request.body().is_end_stream())
 }
 
 /// The answer to a method that the path of a source does not know.
-pub(super) async fn webhook_method_not_allowed(request: Request) -> Response {
+pub(super) async fn webhook_method_not_allowed(
+    State(state): State<IngressState>,
+    request: Request,
+) -> Response {
     let allow = "GET, HEAD, POST";
-    Refusal::MethodNotAllowed { allow }.into_response(!request.body().is_end_stream())
+    let refusal = Refusal::MethodNotAllowed { allow };
+    count(&state, &refusal);
+    refusal.into_response(!request.body().is_end_stream())
 }
 
 /// The answer to a method that the health paths do not know.
@@ -227,7 +266,11 @@ pub(super) async fn health_method_not_allowed(request: Request) -> Response {
 
 /// Turns a panic into an answer, so that the sender retries and other requests on the connection
 /// are not cut. The panic's text goes to the panic hook only.
-pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
+pub(super) async fn catch_panic(
+    State(state): State<IngressState>,
+    request: Request,
+    next: Next,
+) -> Response {
     // Nothing behind this is left half-changed: handlers own what they work on, and the shared
     // state consists of semaphores and locks that are released on unwinding.
     AssertUnwindSafe(next.run(request))
@@ -235,6 +278,7 @@ pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
         .await
         .unwrap_or_else(|_| {
             tracing::error!("a handler panicked; its request was answered with 500");
+            count(&state, &Refusal::Internal);
             Refusal::Internal.into_response(true)
         })
 }

@@ -28,9 +28,11 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::metrics::{IngressMetrics, SourceMetrics};
 use crate::model::source::SourceName;
 use crate::provider::Verifier;
 use crate::queue::Publisher;
+use crate::traces::Traces;
 
 mod body;
 mod error;
@@ -106,6 +108,8 @@ struct Shared {
     budget: Semaphore,
     readiness: health::Readiness,
     unconfirmed: error::Alike,
+    metrics: IngressMetrics,
+    traces: Traces,
 }
 
 impl IngressState {
@@ -115,7 +119,11 @@ impl IngressState {
         publisher: Arc<dyn Publisher>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        traces: Traces,
     ) -> Self {
+        let counted = verifiers.iter();
+        let counted = counted.map(|verifier| (&verifier.source().name, verifier.secret_labels()));
+        let metrics = IngressMetrics::new(counted, &error::OUTCOMES);
         let budget = limits
             .max_buffered_bytes
             .max(limits.max_body_bytes)
@@ -128,7 +136,21 @@ impl IngressState {
             budget: Semaphore::new(budget),
             readiness: health::Readiness::default(),
             unconfirmed: error::Alike::default(),
+            metrics,
+            traces,
         }))
+    }
+
+    /// What is counted here.
+    pub fn metrics(&self) -> IngressMetrics {
+        self.0.metrics.clone()
+    }
+
+    /// The figures of a source; of all that are not configured together.
+    fn counts(&self, name: Option<&SourceName>) -> &SourceMetrics {
+        let mut verifiers = self.0.verifiers.iter();
+        let place = verifiers.position(|verifier| Some(&verifier.source().name) == name);
+        self.0.metrics.source(place)
     }
 
     /// The verifier of a source, if there is such a source and it has a secret.
@@ -164,6 +186,9 @@ pub fn router(state: IngressState) -> Router {
             get(health::ready).fallback(error::health_method_not_allowed),
         )
         .fallback(error::not_found)
-        .layer(axum::middleware::from_fn(error::catch_panic))
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            error::catch_panic,
+        ))
         .with_state(state)
 }

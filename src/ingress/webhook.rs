@@ -8,15 +8,16 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::Fuse;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::IngressState;
 use super::body;
-use super::error::{Refusal, Unconfirmed, json};
+use super::error::{ACCEPTED, Refusal, Unconfirmed, json};
 use crate::model::event::{Event, EventId};
 use crate::model::source::SourceName;
 use crate::provider::{self, UnverifiedWebhook};
 use crate::queue::Confirmed;
+use crate::traces::{Span, SpanKind};
 
 /// The source's name in the path. A segment that is no UTF-8 once decoded names no source either.
 type SourcePath = Result<Path<String>, PathRejection>;
@@ -27,13 +28,23 @@ pub(super) async fn receive(
     path: SourcePath,
     request: Request,
 ) -> Response {
+    let begun = Instant::now();
     let name = source_name(path);
     let (head, body) = request.into_parts();
     let mut body = body.fuse();
-    match accept(&state, name.as_ref(), &head.headers, &mut body).await {
-        Ok(response) => response,
-        Err(refusal) => refuse(&state, refusal, name.as_ref(), !body.is_end_stream()),
-    }
+    let counts = state.counts(name.as_ref());
+    let response = match accept(&state, name.as_ref(), &head.headers, &mut body, begun).await {
+        Ok(response) => {
+            counts.ended(ACCEPTED);
+            response
+        }
+        Err(refusal) => {
+            counts.ended(refusal.code());
+            refuse(&state, refusal, name.as_ref(), !body.is_end_stream())
+        }
+    };
+    state.0.metrics.took(begun.elapsed());
+    response
 }
 
 /// `GET` and `HEAD /webhooks/{source}`: lets people and dashboards check the URL that they are about
@@ -65,6 +76,7 @@ async fn accept(
     name: Option<&SourceName>,
     headers: &HeaderMap,
     body: &mut Fuse<Body>,
+    begun: Instant,
 ) -> Result<Response, Refusal> {
     let shared = &state.0;
     let limits = &shared.limits;
@@ -82,15 +94,40 @@ async fn accept(
 
     let webhook = UnverifiedWebhook {
         claim,
+        headers,
         body: buffered.bytes.clone(),
         received_at,
     };
     let verified = provider::verify(verifier, webhook)?;
-    let event = verified.into_event();
-    let key = event.key.clone();
-    let confirmed = publish(state, event).await.map_err(Refusal::NotDurable)?;
+    let counts = state.counts(name);
+    counts.secret_used(verified.secret_index(), received_at);
+    let mut event = verified.into_event();
+    let parent = event.trace;
+    let context = shared.traces.begin(parent);
+    event.trace = Some(context);
+    let (key, event_type) = (event.key.clone(), event.event_type.clone());
+    let published = publish(state, event).await;
+    shared.traces.end(context, || Span {
+        name: "POST /webhooks/{source}",
+        kind: SpanKind::Server,
+        context,
+        parent,
+        began_at: received_at,
+        took: begun.elapsed(),
+        attributes: vec![
+            ("event.source", key.source.as_str().into()),
+            ("event.id", key.id.as_str().into()),
+            ("event.type", event_type.as_str().into()),
+        ],
+        failed: published.is_err(),
+    });
+    let confirmed = published.map_err(Refusal::NotDurable)?;
 
-    tracing::debug!(source = %key.source, event.id = %key.id, "webhook accepted");
+    tracing::debug!(
+        source = %key.source, event.id = %key.id, event.r#type = %event_type,
+        trace_id = context.trace_id_text(),
+        "webhook accepted"
+    );
     Ok(accepted(&key.id, confirmed))
 }
 
@@ -98,9 +135,11 @@ async fn accept(
 /// does not see the 503 that tells it when to come again.
 async fn publish(state: &IngressState, event: Event) -> Result<Confirmed, Unconfirmed> {
     let limit = state.0.limits.confirm_timeout;
+    let begun = Instant::now();
     let confirmed = timeout(limit, state.0.publisher.publish(event))
         .await
         .map_err(|_| Unconfirmed::TimedOut { limit })??;
+    state.0.metrics.confirmed_after(begun.elapsed());
     Ok(confirmed)
 }
 

@@ -8,9 +8,11 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use super::headers::KeptHeaders;
 use super::replay::ReplayId;
 use super::source::SourceName;
 use super::time::Timestamp;
+use super::trace::TraceContext;
 
 /// The provider's own identity of an event: the same for every delivery, retry and resend of it.
 ///
@@ -167,6 +169,11 @@ pub struct Event {
     pub received_at: Timestamp,
     /// Why it is on the queue.
     pub trigger: Trigger,
+    /// What is kept of the headers of this delivery; nothing where it is not the provider's.
+    pub headers: KeptHeaders,
+    /// The span that put it on the queue; `None` for a retry or a replay, which begin a trace of their
+    /// own: days may lie between, and what is waited for is no part of the first.
+    pub trace: Option<TraceContext>,
     /// Exactly the bytes whose signature was checked.
     pub body: Bytes,
 }
@@ -179,6 +186,8 @@ impl fmt::Debug for Event {
             .field("event_type", &self.event_type)
             .field("received_at", &self.received_at)
             .field("trigger", &self.trigger)
+            .field("headers", &self.headers)
+            .field("trace", &self.trace)
             .field("body_bytes", &self.body.len())
             .finish()
     }

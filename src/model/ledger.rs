@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::entitlement::Entitlement;
 use super::entitlement::purchase::Purchase;
 use super::event::{EventId, EventKey, EventType};
+use super::headers::KeptHeaders;
 use super::outbox::OutboxEntry;
 use super::payment::{CustomerLink, Facts};
 use super::retention::Remains;
@@ -110,6 +111,8 @@ pub struct EventRecord {
     pub summary: EventSummary,
     /// Attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// What is kept of the headers of the first recorded delivery.
+    pub headers: KeptHeaders,
     /// The exact bytes whose signature was checked; `None` where they must not be kept, or are gone.
     pub payload: Option<Vec<u8>>,
     /// What is left of the payload if it was there once and is gone.

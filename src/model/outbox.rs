@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::source::SourceName;
 use super::time::Timestamp;
+use super::trace::TraceContext;
 use super::user::{Revision, UserId};
 
 /// Where the delivery of one user's desired metadata stands.
@@ -120,6 +121,8 @@ pub struct OutboxLease {
     pub lease: i64,
     /// How many attempts at this desired state have failed before.
     pub failures: u32,
+    /// The trace of the event that last changed what is desired, if it is known.
+    pub trace: Option<TraceContext>,
     /// The state of the user that the mirror showed when the lease began, if any.
     pub mirrored: Option<Revision>,
 }

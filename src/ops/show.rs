@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::model::event::EventKey;
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::{Attempt, EventRecord, EventSummary};
 use crate::model::mask::mask;
 use crate::model::replay::ReplayOfEvent;
@@ -20,6 +21,8 @@ pub struct EventReport {
     pub attempts_log: Vec<Attempt>,
     /// The replays that it is in, newest first.
     pub replays: Vec<ReplayOfEvent>,
+    /// What is kept of the headers of the first recorded delivery.
+    pub headers: KeptHeaders,
     /// How long the payload is; `None` where it is not kept.
     pub payload_bytes: Option<usize>,
     /// What is left of a payload that is gone.
@@ -65,6 +68,7 @@ fn report(record: EventRecord, replays: Vec<ReplayOfEvent>, reveal: bool) -> Eve
         payload_masked: payload.filter(|_| !reveal).map(masked),
         payload_gone: record.remains,
         attempts_log: record.attempts,
+        headers: record.headers,
         summary: record.summary,
         replays,
     }

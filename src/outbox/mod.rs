@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::budget::WriteLimits;
@@ -33,6 +34,7 @@ use crate::model::outbox::{DeliveryOutcome, OutboxLease, Recipients};
 use crate::model::source::{Provider, SourceName};
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
+use crate::traces::{Span, SpanKind, Traces};
 
 mod budget;
 mod gate;
@@ -60,6 +62,7 @@ pub struct Dispatcher {
     backoff: Backoff,
     gate: Mutex<Gate>,
     stats: Arc<DeliveryStats>,
+    traces: Traces,
 }
 
 /// What one round came to.
@@ -100,7 +103,14 @@ impl Dispatcher {
             backoff,
             gate: Mutex::new(Gate::new(limits, backoff)),
             stats: Arc::default(),
+            traces: Traces::default(),
         }
+    }
+
+    /// The same, telling of its calls in traces.
+    #[must_use]
+    pub fn traced_by(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// The same, for the users of one Clerk instance among several.
@@ -234,13 +244,31 @@ impl Dispatcher {
         if !may_send || until.since(now) < TIME_TO_CALL {
             return self.hand_back(&lease, now).await;
         }
+        let call = self.traces.begin(lease.trace);
+        let begun = Instant::now();
         let result = self
             .clerk
-            .merge_public_metadata(&lease.user_id, &lease.desired)
+            .merge_public_metadata(&lease.user_id, &lease.desired, Some(call))
             .await;
+        let took = begun.elapsed();
+        let began_at = now;
         let now = self.clock.now();
         let error = result.as_ref().err();
-        self.stats.count(outcome_of(error));
+        let ended = outcome_of(error);
+        self.stats.count(ended);
+        self.traces.end(call, || Span {
+            name: "PATCH /users/{id}/metadata",
+            kind: SpanKind::Client,
+            context: call,
+            parent: lease.trace,
+            began_at,
+            took,
+            attributes: vec![
+                ("user.id", lease.user_id.as_str().into()),
+                ("hookmirror.outcome", ended.as_str().into()),
+            ],
+            failed: error.is_some(),
+        });
         let again_at = self.learn(&lease, error, term, now);
         let outcome = judge(error, again_at);
         self.store.settle_outbox(&lease, &outcome, now).await

@@ -14,12 +14,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
 use crate::model::source::{Provider, Source};
 use crate::model::time::Timestamp;
 
 pub mod clerk;
+mod context;
 mod envelope;
 pub mod payload;
 pub mod stripe;
@@ -109,6 +111,8 @@ pub fn sign(
 pub struct Verifier {
     source: Source,
     keys: Vec<Key>,
+    /// What each is called where the secret itself must not stand.
+    labels: Vec<String>,
     tolerance: Duration,
 }
 
@@ -128,11 +132,21 @@ impl Verifier {
             .iter()
             .map(|secret| Key::parse(source.provider, secret.expose_secret()))
             .collect::<Result<_, _>>()?;
+        let labels = secrets.iter().enumerate();
+        let labels = labels.map(|(place, secret)| label(place, secret)).collect();
         Ok(Self {
             source,
             keys,
+            labels,
             tolerance,
         })
+    }
+
+    /// What each secret is called in figures and records, in their order: its place, counted from 1,
+    /// and the beginning of its hash. The place tells people which one is meant, the hash tells a new
+    /// one from the one that stood there before.
+    pub fn secret_labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// The source whose webhooks it verifies.
@@ -170,6 +184,12 @@ impl Verifier {
     }
 }
 
+/// 24 bits of a hash are too few to find a secret by, and enough to tell two apart.
+fn label(place: usize, secret: &SecretString) -> String {
+    let digest = Sha256::digest(secret.expose_secret().as_bytes());
+    format!("{}-{}", place + 1, hex::encode(&digest[..3]))
+}
+
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
@@ -191,9 +211,11 @@ pub enum Claim {
 
 /// A request as anyone can send it.
 #[derive(Debug)]
-pub struct UnverifiedWebhook {
+pub struct UnverifiedWebhook<'r> {
     /// What its headers claim.
     pub claim: Claim,
+    /// All its headers, of which a few are kept once it is verified.
+    pub headers: &'r HeaderMap,
     /// Its body, untouched.
     pub body: Bytes,
     /// When it came.
@@ -236,10 +258,11 @@ impl VerifiedWebhook {
 /// When no secret matches.
 pub fn verify(
     verifier: &Verifier,
-    webhook: UnverifiedWebhook,
+    webhook: UnverifiedWebhook<'_>,
 ) -> Result<VerifiedWebhook, Rejection> {
     let UnverifiedWebhook {
         claim,
+        headers,
         body,
         received_at,
     } = webhook;
@@ -272,6 +295,8 @@ pub fn verify(
             .unwrap_or_else(EventType::unknown),
         received_at,
         trigger: Trigger::Webhook,
+        headers: context::kept(headers, &claim, &verifier.labels[secret_index]),
+        trace: context::trace(headers),
         body,
     };
     Ok(VerifiedWebhook {

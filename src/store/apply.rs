@@ -13,7 +13,7 @@ use super::fold::{Grouped, OpenReplay, OpenReplays, group, pause};
 use super::payments;
 use super::problem::{ApplyError, Problem};
 use super::replays::Settled;
-use super::tables::Tables;
+use super::tables::{Causes, Tables};
 use crate::model::changes::{Applied, Changes, Decision, Failure, Outcome, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::{EventKey, Trigger};
@@ -138,7 +138,10 @@ async fn apply_part(
         }
     }
     if !entitlements.is_empty() || !users.is_empty() {
-        tables.write_outbox(&entitlements, &user_fold, now).await?;
+        let causes = causes(&groups, &held);
+        tables
+            .write_outbox(&entitlements, &user_fold, &causes, now)
+            .await?;
     }
     tables.write_ledger(&groups, &outcomes, now).await?;
     erasure::reopen(tables, &groups, &held).await?;
@@ -211,6 +214,20 @@ fn fact<'a>(grouped: &Grouped<'a>) -> Option<&'a Fact> {
         Decision::Apply(Changes::RecordPayment(fact)) => Some(fact),
         _ => None,
     }
+}
+
+fn causes<'f>(groups: &[Grouped<'_>], fold: &'f PaymentFold) -> Causes<'f> {
+    let facts = groups.iter().filter_map(|grouped| {
+        let trace = grouped.planned.event.trace?;
+        Some((fact(grouped)?, trace))
+    });
+    facts
+        .flat_map(|(fact, trace)| {
+            fold.users_of(fact)
+                .into_iter()
+                .map(move |user| (user, trace))
+        })
+        .collect()
 }
 
 fn recorded(fold: &PaymentFold, fact: &Fact) -> Outcome {

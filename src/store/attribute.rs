@@ -7,7 +7,7 @@ use super::facts::{Selection, Stored};
 use super::fold::users::UserFold;
 use super::payments::{self, entitle, hold, judge, key_of};
 use super::problem::ApplyError;
-use super::tables::Tables;
+use super::tables::{Causes, Tables};
 use crate::model::entitlement::Policy;
 use crate::model::operator::OperatorAction;
 use crate::model::payment::{
@@ -110,7 +110,10 @@ async fn give(
     let mut before = judge(tables, &fold.affected, policy).await?;
     let entitlements = payments::write(tables, &fold, policy, now).await?;
     let users = UserFold::default();
-    tables.write_outbox(&entitlements, &users, now).await?;
+    let causes = Causes::new();
+    tables
+        .write_outbox(&entitlements, &users, &causes, now)
+        .await?;
     tables.release(&fold.released, now).await?;
     let verdicts = entitlements.into_iter().map(|(user, after)| VerdictChange {
         before: before.remove(user).flatten(),
@@ -135,6 +138,6 @@ pub(super) async fn reassess(
     tables.hold(&users.iter().map(key_of).collect()).await?;
     let entitlements = entitle(tables, users, policy, now).await?;
     tables
-        .write_outbox(&entitlements, &UserFold::default(), now)
+        .write_outbox(&entitlements, &UserFold::default(), &Causes::new(), now)
         .await
 }

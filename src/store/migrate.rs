@@ -9,7 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The same numbers and names in every engine.
-const SQLITE: [(i64, &str, &str); 12] = [
+const SQLITE: [(i64, &str, &str); 13] = [
     (
         1,
         "users",
@@ -70,9 +70,14 @@ const SQLITE: [(i64, &str, &str); 12] = [
         "erasure",
         include_str!("../../migrations/sqlite/0012_erasure.sql"),
     ),
+    (
+        13,
+        "origins",
+        include_str!("../../migrations/sqlite/0013_origins.sql"),
+    ),
 ];
 
-const POSTGRES: [(i64, &str, &str); 12] = [
+const POSTGRES: [(i64, &str, &str); 13] = [
     (
         1,
         "users",
@@ -132,6 +137,11 @@ const POSTGRES: [(i64, &str, &str); 12] = [
         12,
         "erasure",
         include_str!("../../migrations/postgres/0012_erasure.sql"),
+    ),
+    (
+        13,
+        "origins",
+        include_str!("../../migrations/postgres/0013_origins.sql"),
     ),
 ];
 

@@ -37,6 +37,7 @@ mod facts;
 mod failures;
 mod findings;
 mod fold;
+mod freshness;
 mod migrate;
 mod pauses;
 mod payments;
@@ -57,6 +58,7 @@ pub use self::action_log::ActionLog;
 pub use self::event_changes::EventChanges;
 pub use self::failures::Failures;
 pub use self::findings::Findings;
+pub use self::freshness::Freshness;
 pub use self::pauses::Pauses;
 pub use self::previews::Previews;
 pub use self::replays::{Replays, STALLED_AFTER};
@@ -69,6 +71,7 @@ pub trait Store:
     + EventChanges
     + Failures
     + Findings
+    + Freshness
     + Pauses
     + Previews
     + Replays

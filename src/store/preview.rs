@@ -19,7 +19,7 @@ use super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::problem::ApplyError;
 use super::replays::Settled;
 use super::shelf::{ENTITLEMENTS, OUTBOX, Row, Rows, Shelf, TOMBSTONES, USERS, WAITING, row_of};
-use super::tables::{Entitlements, Held, Tables};
+use super::tables::{Causes, Entitlements, Held, Tables};
 use crate::model::changes::{Decision, Outcome, Planned};
 use crate::model::entitlement::Policy;
 use crate::model::event::EventKey;
@@ -328,12 +328,15 @@ impl Tables for Previewing<'_> {
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         let told = users.mirrored.keys().chain(users.deleted.keys());
         let told = told.chain(entitlements.keys()).map(|user| user.as_str());
         self.note(EntityKind::Metadata, told).await?;
-        self.tables.write_outbox(entitlements, users, now).await
+        self.tables
+            .write_outbox(entitlements, users, causes, now)
+            .await
     }
 
     /// Only notes what would be written: the ledger would take some of these for duplicates.

@@ -18,10 +18,14 @@ use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::payment::FactKind;
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 use crate::model::user::UserId;
 
 /// Entitlements by user; `None` for a user who has no facts any more.
 pub(super) type Entitlements<'a> = BTreeMap<&'a UserId, Option<Entitlement>>;
+
+/// For each user whose payments a batch is about, the trace of the last event that was.
+pub(super) type Causes<'a> = BTreeMap<&'a UserId, TraceContext>;
 
 /// Whom keys are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +98,15 @@ pub(super) trait Tables: Send {
         now: Timestamp,
     ) -> Result<(), ApplyError>;
 
-    /// Makes the metadata that follows from these entitlements the desired one. Then lets the outbox
+    /// Makes the metadata that follows from these entitlements the desired one, and notes the trace
+    /// that led to it. Then lets the outbox
     /// follow the users: deleted ones need no metadata, and one who appears after Clerk did not know
     /// it is worth another attempt.
     async fn write_outbox(
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError>;
 

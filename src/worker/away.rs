@@ -15,6 +15,7 @@ use crate::backoff::{Backoff, Outage};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::model::changes::{Applied, Planned};
+use crate::model::time::Timestamp;
 use crate::queue::ConsumeError;
 use crate::store::{Store, StoreError};
 
@@ -25,6 +26,17 @@ pub struct Patience {
     pub backoff: Backoff,
     /// How long to keep a batch in hand meanwhile.
     pub hold: Duration,
+}
+
+/// A batch that is committed.
+pub(super) struct Committed {
+    pub(super) applied: Vec<Applied>,
+    /// When its transaction began, by the clock.
+    pub(super) began_at: Timestamp,
+    /// When it was committed, by the clock.
+    pub(super) at: Timestamp,
+    /// How long the transaction took.
+    pub(super) took: Duration,
 }
 
 /// Commits a batch, even if the database is away for up to `hold`.
@@ -39,16 +51,22 @@ pub(super) async fn apply_in_the_end(
     clock: &dyn Clock,
     patience: Patience,
     stop: &CancellationToken,
-) -> Result<Vec<Applied>, StoreError> {
+) -> Result<Committed, StoreError> {
     let mut outage = Outage::new(patience.backoff);
     let begun = Instant::now();
     loop {
-        let error = match store.apply(batch, clock.now()).await {
+        let (attempt, began_at) = (Instant::now(), clock.now());
+        let error = match store.apply(batch, began_at).await {
             Ok(applied) => {
                 if outage.end() {
                     tracing::info!("the database is back: work resumes");
                 }
-                return Ok(applied);
+                return Ok(Committed {
+                    applied,
+                    began_at,
+                    at: clock.now(),
+                    took: attempt.elapsed(),
+                });
             }
             Err(error) => error,
         };

@@ -13,12 +13,17 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::WorkError;
-use super::away::{Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use super::away::{
+    Committed, Patience, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue,
+};
+use super::report::line;
+use super::{WorkError, account};
 use crate::backoff::Outage;
 use crate::clock::Clock;
 use crate::handlers;
+use crate::metrics::{DeadCause, WorkerMetrics};
 use crate::model::changes::{Applied, Decision, Failure, Outcome, Planned};
+use crate::model::source::Sources;
 use crate::queue::{CauseOfDeath, DeadBatch, DeadLetter, DeadLetters};
 use crate::store::Store;
 
@@ -40,6 +45,10 @@ pub struct DeadLetterDrain {
     pub clock: Arc<dyn Clock>,
     /// How long to wait for an engine that is away.
     pub patience: Patience,
+    /// Which sources are configured.
+    pub sources: Sources,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
 }
 
 impl DeadLetterDrain {
@@ -84,19 +93,33 @@ impl DeadLetterDrain {
         stop: &CancellationToken,
     ) -> Result<Vec<Applied>, WorkError> {
         let DeadBatch { letters, delivery } = batch;
+        let causes: Vec<DeadCause> = letters.iter().map(|letter| cause(&letter.cause)).collect();
         let planned: Vec<Planned> = letters.into_iter().map(plan).collect();
         let applying =
             apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
-        let applied = match applying {
-            Ok(applied) => applied,
+        let committed = match applying {
+            Ok(committed) => committed,
             Err(error) => {
                 delivery.give_back();
                 return Err(WorkError::Store(error));
             }
         };
-        report(&planned, &applied);
+        account::count(&self.metrics, &self.sources, &planned, &committed);
+        causes
+            .into_iter()
+            .for_each(|cause| self.metrics.died(cause));
+        report(&planned, &committed);
+        let Committed { applied, .. } = committed;
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
+    }
+}
+
+fn cause(cause: &CauseOfDeath) -> DeadCause {
+    match cause {
+        CauseOfDeath::TooManyDeliveries => DeadCause::TooManyDeliveries,
+        CauseOfDeath::Unreadable(_) => DeadCause::Unreadable,
+        CauseOfDeath::Removed(_) => DeadCause::Removed,
     }
 }
 
@@ -132,19 +155,25 @@ fn plan(letter: DeadLetter) -> Planned {
     }
 }
 
-fn report(planned: &[Planned], applied: &[Applied]) {
-    for (planned, applied) in planned.iter().zip(applied) {
+fn report(planned: &[Planned], committed: &Committed) {
+    for (planned, applied) in planned.iter().zip(&committed.applied) {
         let event = &planned.event;
         let (source, id, kind) = (&event.key.source, &event.key.id, &event.event_type);
-        let (state, outcome) = (applied.state, applied.outcome);
+        let (state, outcome, at) = (applied.state, applied.outcome, committed.at);
         match outcome {
-            Outcome::Failed(_) => tracing::error!(
-                event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
+            Outcome::Failed(_) => line!(
+                error,
+                planned,
+                applied,
+                at,
                 "the queue gave up {source} {kind} {id}: {outcome}; see \
                  `hookmirror events show {source}/{id}`"
             ),
-            _ => tracing::info!(
-                event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
+            _ => line!(
+                info,
+                planned,
+                applied,
+                at,
                 "the queue gave up another delivery of {source} {kind} {id}, which is {state}"
             ),
         }

@@ -15,17 +15,22 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::away::{apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
+use self::away::{Committed, apply_in_the_end, queue_is_back, wait_empty_handed, wait_for_queue};
 use crate::backoff::Outage;
 use crate::clock::Clock;
+use crate::metrics::WorkerMetrics;
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::source::Sources;
 use crate::queue::{Batch, ConsumeError, Consumer};
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
+mod account;
 mod away;
 mod dead_letters;
 mod reassessment;
+mod report;
+mod spans;
 mod verdict;
 
 pub use self::away::Patience;
@@ -51,6 +56,10 @@ pub struct Worker {
     pub outbox_bells: Vec<Arc<Notify>>,
     /// How long to wait for an engine that is away.
     pub patience: Patience,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// Why a batch was not finished. It is back in the queue, unless it is applied and only its
@@ -119,51 +128,37 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<Vec<Applied>, WorkError> {
         let Batch { events, delivery } = batch;
+        let mut parents = Vec::with_capacity(events.len());
         let planned: Vec<Planned> = events
             .into_iter()
+            .map(|mut event| {
+                parents.push(event.trace);
+                event.trace = Some(self.traces.begin(event.trace));
+                event
+            })
             .map(|event| decide(&self.sources, event))
             .collect();
         let applying =
             apply_in_the_end(&*self.store, &planned, &*self.clock, self.patience, stop).await;
-        let applied = match applying {
-            Ok(applied) => applied,
+        let committed = match applying {
+            Ok(committed) => committed,
             Err(error) => {
                 delivery.give_back();
                 return Err(WorkError::Store(error));
             }
         };
         // Before the acknowledgement: should that fail, the events come back as mere duplicates.
-        self.report(&planned, &applied);
+        account::count(&self.metrics, &self.sources, &planned, &committed);
+        report::report(&planned, &committed);
+        spans::end(&self.traces, &planned, &parents, &committed);
+        let Committed { applied, .. } = committed;
+        self.ring(&applied);
         delivery.ack().await.map_err(WorkError::Queue)?;
         Ok(applied)
     }
 
-    fn report(&self, planned: &[Planned], applied: &[Applied]) {
-        for (planned, applied) in planned.iter().zip(applied) {
-            let event = &planned.event;
-            let (source, id, kind) = (&event.key.source, &event.key.id, &event.event_type);
-            let (state, outcome) = (applied.state, applied.outcome);
-            match outcome {
-                Outcome::Failed(_) => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id} failed; see `hookmirror events show {source}/{id}`"
-                ),
-                Outcome::Retrying { at, .. } => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    next_attempt_at = %at,
-                    "{source} {kind} {id} failed and is tried again at {at}; see \
-                     `hookmirror events show {source}/{id}`"
-                ),
-                Outcome::PaymentUnattributed => tracing::warn!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id} is recorded, but belongs to no known user yet"
-                ),
-                _ => tracing::info!(
-                    event.source = %source, event.id = %id, event.r#type = %kind, %outcome,
-                    "{source} {kind} {id}: {state}, {outcome}"
-                ),
-            }
-        }
+    /// Payments that were recorded may have given the outbox something to send.
+    fn ring(&self, applied: &[Applied]) {
         let written = |applied: &Applied| {
             matches!(
                 applied.outcome,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::source::Provider;
 use hookmirror::model::time::Timestamp;
 use serde_json::Value;
@@ -59,6 +60,8 @@ pub(crate) fn event(provider: Provider, event_type: &str, body: impl Into<Bytes>
         event_type: EventType::parse(event_type).unwrap(),
         received_at: RECEIVED_AT,
         trigger: Trigger::Webhook,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
     }
 }

@@ -13,7 +13,8 @@ use tempfile::TempDir;
 
 use super::super::engines::database::Database;
 use super::super::engines::queue::Queue;
-use super::super::system::{Dispatch, Ingress, Parts, System};
+use super::super::front_door::Ingress;
+use super::super::system::{Dispatch, Parts, System};
 use super::cast::PASSER_BY;
 use super::payloads;
 use super::stage::Stage;
@@ -90,6 +91,8 @@ impl Home {
                 clerk: Arc::new(api),
                 limits: LIMITS,
             }],
+            names: Vec::new(),
+            collector: None,
             private_door: None,
             clock: Arc::new(SystemClock),
             seed,

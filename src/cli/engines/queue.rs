@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::{BrokerSettings, Config};
 use crate::error_chain::ErrorChain;
 use crate::model::ledger::{AtBroker, Waiting};
+use crate::model::time::Timestamp;
 use crate::queue::embedded::{EmbeddedPublisher, EmbeddedQueue, inspect};
 use crate::queue::rabbitmq::{Depth, RabbitError, RabbitQueue, Settings, Topology};
 use crate::queue::spool::{Relay, SpoolingPublisher};
@@ -166,6 +167,21 @@ impl Queue {
             let depth = embedded.as_ref().map(EmbeddedPublisher::depth);
             let depths = depth.map(|depth| [("work", depth.messages), ("dead", depth.dead)]);
             depths.into_iter().flatten().collect()
+        }
+    }
+
+    /// Since when the queue or spool in the data directory has held something, whenever it is asked.
+    pub(in crate::cli) fn oldest(&self) -> impl Fn() -> Option<Timestamp> + Send + Sync + use<> {
+        let (embedded, spool) = match self {
+            Self::Embedded(queue) => (Some(queue.publisher()), None),
+            Self::Broker { spool, .. } => {
+                let publisher = spool.as_ref().map(|spool| Arc::clone(&spool.publisher));
+                (None, publisher)
+            }
+        };
+        move || match (&embedded, &spool) {
+            (Some(queue), _) => queue.oldest(),
+            (None, spool) => spool.as_ref()?.oldest(),
         }
     }
 

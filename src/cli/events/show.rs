@@ -9,7 +9,7 @@ use super::super::output::{or_dash, say, say_json, shown, state, table};
 use super::super::{CommandError, Ended};
 use crate::config::Config;
 use crate::model::event::{EventId, EventKey};
-use crate::model::ledger::{Attempt, EventFilter, EventSummary};
+use crate::model::ledger::{Attempt, EventFilter};
 use crate::model::replay::ReplayOfEvent;
 use crate::model::retention::{Departure, Remains};
 use crate::ops::show::{self as ops, EventReport};
@@ -75,7 +75,7 @@ async fn find_by_id(store: &dyn Store, text: &str) -> Result<EventKey, CommandEr
 /// What stands first, and after that one section below the other.
 fn describe(report: &EventReport) -> String {
     let sections = [
-        Some(facts(&report.summary)),
+        Some(facts(report)),
         attempts(&report.attempts_log),
         replays(&report.replays),
         Some(payload(report)),
@@ -84,7 +84,8 @@ fn describe(report: &EventReport) -> String {
     sections.join("\n\n")
 }
 
-fn facts(event: &EventSummary) -> String {
+fn facts(report: &EventReport) -> String {
+    let event = &report.summary;
     let mut facts = vec![
         ("event", event.key.to_string()),
         ("type", event.event_type.to_string()),
@@ -106,6 +107,11 @@ fn facts(event: &EventSummary) -> String {
         let more = format!("{fingerprint} (see `hookmirror failures show {fingerprint}`)");
         facts.push(("fingerprint", more));
     }
+    let headers = report.headers.values();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ("header", format!("{name}: {}", shown(value))));
+    facts.extend(headers);
     if let Some(subject) = &event.subject {
         let more = format!("hookmirror events timeline {}", quoted(subject));
         facts.push(("timeline", shown(&more)));

@@ -32,7 +32,7 @@ impl Cursor {
     /// What follows; nothing of it is read on a second time.
     pub(super) async fn read_on(&mut self, max: usize) -> Result<Piece, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT seq, source, event_id, event_type, received_at, trigger, body \
+            "SELECT seq, source, event_id, event_type, received_at, trigger, headers, traceparent, body \
              FROM messages WHERE seq > ? ORDER BY seq LIMIT ?",
         )
         .bind(self.last)
@@ -46,7 +46,7 @@ impl Cursor {
     /// These, as far as they are still there.
     pub(super) async fn read_again(&mut self, seqs: &[i64]) -> Result<Piece, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT seq, source, event_id, event_type, received_at, trigger, body \
+            "SELECT seq, source, event_id, event_type, received_at, trigger, headers, traceparent, body \
              FROM messages WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
         )
         .bind(serde_json::json!(seqs).to_string())
@@ -57,7 +57,7 @@ impl Cursor {
     /// The next one that was never handed out with caution.
     pub(super) async fn read_unseen(&mut self, unseen: Unseen) -> Result<Piece, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT seq, source, event_id, event_type, received_at, trigger, body \
+            "SELECT seq, source, event_id, event_type, received_at, trigger, headers, traceparent, body \
              FROM messages WHERE seq > ? AND seq <= ? AND seq NOT IN (SELECT seq FROM suspects) \
              ORDER BY seq LIMIT 1",
         )
@@ -74,7 +74,8 @@ impl Cursor {
         max: usize,
     ) -> Result<Vec<(i64, DeadLetter)>, sqlx::Error> {
         let mut rows = sqlx::query(
-            "SELECT id, source, event_id, event_type, received_at, trigger, body, unreadable \
+            "SELECT id, source, event_id, event_type, received_at, trigger, headers, traceparent, body, \
+             unreadable \
              FROM dead_letters WHERE id NOT IN (SELECT value FROM json_each(?)) \
              ORDER BY id LIMIT ?",
         )

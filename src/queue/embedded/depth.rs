@@ -3,6 +3,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use crate::model::time::Timestamp;
+
 /// What a message takes in the file besides its body, roughly.
 pub(super) const ROW_BYTES: u64 = 256;
 
@@ -59,6 +61,23 @@ impl Depth {
         self.dead = self.dead.saturating_sub(removed.messages);
         self.bytes = self.bytes.saturating_sub(removed.bytes());
     }
+}
+
+/// How much there is, and since when, as of the last commit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub(super) depth: Depth,
+    /// When the message that was queued first was received.
+    pub(super) oldest: Option<Timestamp>,
+}
+
+/// When the message that was queued first was received. Reads one row.
+pub(super) async fn oldest(
+    connection: &mut SqliteConnection,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let first = sqlx::query_scalar("SELECT received_at FROM messages ORDER BY seq LIMIT 1");
+    let first: Option<i64> = first.fetch_optional(connection).await?;
+    Ok(first.map(Timestamp::from_millis))
 }
 
 /// What a removal removed: less than it was asked to, where it was asked twice.

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::depth::Depth;
+use super::depth::{Depth, Held};
 use super::order::{Done, Order, WAITING_BYTES};
 use super::row::Flaw;
 
 use crate::model::event::Event;
+use crate::model::time::Timestamp;
 use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher, Readiness};
 
 /// Gives events to the writer and waits until they are durable.
@@ -18,27 +19,32 @@ use crate::queue::{Confirmed, ConsumeError, PublishError, Publisher, Readiness};
 pub struct EmbeddedPublisher {
     orders: mpsc::Sender<Order>,
     room: Arc<Semaphore>,
-    depth: watch::Receiver<Depth>,
+    held: watch::Receiver<Held>,
     closing: CancellationToken,
 }
 
 impl EmbeddedPublisher {
     pub(super) fn new(
         orders: mpsc::Sender<Order>,
-        depth: watch::Receiver<Depth>,
+        held: watch::Receiver<Held>,
         closing: CancellationToken,
     ) -> Self {
         Self {
             orders,
             room: Arc::new(Semaphore::new(WAITING_BYTES as usize)),
-            depth,
+            held,
             closing,
         }
     }
 
     /// How much the queue holds. Reads no file.
     pub fn depth(&self) -> Depth {
-        *self.depth.borrow()
+        self.held.borrow().depth
+    }
+
+    /// When the message that was queued first was received; `None` if there is none. Reads no file.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.held.borrow().oldest
     }
 
     pub(super) fn close(&self) {

@@ -4,8 +4,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 use crate::queue::{CauseOfDeath, DeadLetter};
 
 /// What is wrong with a row, without quoting it.
@@ -27,6 +29,8 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Event, Flaw> {
         event_type: event_type(row).ok_or(TYPE)?,
         received_at: received_at(row).ok_or(DAMAGED)?,
         trigger: trigger(row).ok_or(TRIGGER)?,
+        headers: headers(row),
+        trace: trace(row),
         body: body(row).ok_or(DAMAGED)?.into(),
     })
 }
@@ -53,6 +57,8 @@ pub(super) fn decode_dead(row: &SqliteRow) -> DeadLetter {
             event_type: event_type(row).unwrap_or_else(EventType::unknown),
             received_at: received_at(row).unwrap_or(Timestamp::from_millis(0)),
             trigger: trigger(row).unwrap_or(Trigger::Webhook),
+            headers: headers(row),
+            trace: trace(row),
             body: body.into(),
         },
         cause,
@@ -77,6 +83,17 @@ fn received_at(row: &SqliteRow) -> Option<Timestamp> {
 
 fn trigger(row: &SqliteRow) -> Option<Trigger> {
     Trigger::parse(row.try_get("trigger").ok()?)
+}
+
+/// Not worth an event: what is no such thing is left out.
+fn headers(row: &SqliteRow) -> KeptHeaders {
+    let written: Option<&str> = row.try_get("headers").unwrap_or_default();
+    written.map(KeptHeaders::parse).unwrap_or_default()
+}
+
+fn trace(row: &SqliteRow) -> Option<TraceContext> {
+    let written: Option<&str> = row.try_get("traceparent").unwrap_or_default();
+    TraceContext::parse(written?)
 }
 
 fn body(row: &SqliteRow) -> Option<Vec<u8>> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqliteConnection};
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "messages",
@@ -15,6 +15,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "dead letters",
         include_str!("../../../migrations/queue/0002_dead_letters.sql"),
+    ),
+    (
+        3,
+        "origins",
+        include_str!("../../../migrations/queue/0003_origins.sql"),
     ),
 ];
 

@@ -6,7 +6,7 @@ use super::depth::Removed;
 use super::row::Flaw;
 use crate::model::event::Event;
 
-/// Rows in one INSERT; seven values each, far below SQLite's limit of 32,766.
+/// Rows in one INSERT; nine values each, far below SQLite's limit of 32,766.
 const ROWS: usize = 128;
 
 pub(super) async fn insert(
@@ -15,7 +15,8 @@ pub(super) async fn insert(
 ) -> Result<(), sqlx::Error> {
     for rows in events.chunks(ROWS) {
         QueryBuilder::<Sqlite>::new(
-            "INSERT INTO messages (seq, source, event_id, event_type, received_at, trigger, body) ",
+            "INSERT INTO messages (seq, source, event_id, event_type, received_at, trigger, headers, \
+             traceparent, body) ",
         )
         .push_values(rows, |mut row, (seq, event)| {
             row.push_bind(*seq)
@@ -24,6 +25,8 @@ pub(super) async fn insert(
                 .push_bind(event.event_type.as_str())
                 .push_bind(event.received_at.as_millis())
                 .push_bind(event.trigger.name())
+                .push_bind(event.headers.as_json())
+                .push_bind(event.trace.map(|trace| trace.to_string()))
                 .push_bind(&event.body[..]);
         })
         .build()
@@ -96,8 +99,8 @@ pub(super) async fn bury(
 ) -> Result<u64, sqlx::Error> {
     let moved = sqlx::query(
         "INSERT INTO dead_letters \
-         (source, event_id, event_type, received_at, trigger, body, unreadable) \
-         SELECT source, event_id, event_type, received_at, trigger, body, ? \
+         (source, event_id, event_type, received_at, trigger, headers, traceparent, body, unreadable) \
+         SELECT source, event_id, event_type, received_at, trigger, headers, traceparent, body, ? \
          FROM messages WHERE seq = ?",
     )
     .bind(unreadable)

@@ -9,7 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::depth::Depth;
+use super::depth::{self, Depth, Held};
 use super::order::Order;
 use super::publisher::EmbeddedPublisher;
 use super::{opening, statements};
@@ -40,7 +40,7 @@ pub(super) struct Writer {
     bells: Bells,
     /// Whether a batch was dropped unsettled: then the end is not an orderly one.
     abandoned: Arc<AtomicBool>,
-    depth: watch::Sender<Depth>,
+    held: watch::Sender<Held>,
     /// A commit that failed may have happened all the same.
     depth_is_known: bool,
     /// The place of the next event. Never goes back while the process lives, so that a consumer
@@ -57,10 +57,13 @@ impl Writer {
         bells: Bells,
         abandoned: Arc<AtomicBool>,
     ) -> Result<(Self, EmbeddedPublisher), sqlx::Error> {
-        let (depth, depth_seen) = watch::channel(Depth::count(&mut connection).await?);
+        let (held, held_seen) = watch::channel(Held {
+            depth: Depth::count(&mut connection).await?,
+            oldest: depth::oldest(&mut connection).await?,
+        });
         let (sender, orders) = mpsc::channel(WAITING);
         let closing = CancellationToken::new();
-        let publisher = EmbeddedPublisher::new(sender, depth_seen, closing.clone());
+        let publisher = EmbeddedPublisher::new(sender, held_seen, closing.clone());
         let writer = Self {
             options,
             connection: Some(connection),
@@ -69,7 +72,7 @@ impl Writer {
             closing,
             bells,
             abandoned,
-            depth,
+            held,
             depth_is_known: true,
             next_seq: last_seq + 1,
         };
@@ -139,7 +142,11 @@ impl Writer {
     async fn commit(&mut self, group: &[Order]) -> Result<(), sqlx::Error> {
         let mut connection = self.connected().await?;
         let depth_was_known = std::mem::replace(&mut self.depth_is_known, false);
-        let mut depth = *self.depth.borrow();
+        let Held {
+            mut depth,
+            mut oldest,
+        } = *self.held.borrow();
+        let mut left = !depth_was_known;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
 
         let mut events = Vec::new();
@@ -160,6 +167,7 @@ impl Writer {
                     statements::charge(&mut transaction, *seq, *deliveries).await?;
                 }
                 Order::Bury { dead, .. } => {
+                    left = true;
                     for (seq, unreadable) in dead {
                         let moved = statements::bury(&mut transaction, *seq, *unreadable).await?;
                         depth.died(moved);
@@ -172,7 +180,9 @@ impl Writer {
             }
         }
         statements::insert(&mut transaction, &events).await?;
+        oldest = oldest.or_else(|| events.first().map(|(_, event)| event.received_at));
         if !removed.is_empty() {
+            left = true;
             depth.removed(statements::remove(&mut transaction, &removed).await?);
         }
         if checked {
@@ -183,9 +193,12 @@ impl Writer {
         if !depth_was_known {
             depth = Depth::count(&mut transaction).await?;
         }
+        if left {
+            oldest = depth::oldest(&mut transaction).await?;
+        }
         transaction.commit().await?;
         self.depth_is_known = true;
-        self.depth.send_replace(depth);
+        self.held.send_replace(Held { depth, oldest });
         self.connection = Some(connection);
         Ok(())
     }

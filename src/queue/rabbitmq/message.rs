@@ -6,12 +6,17 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 use crate::queue::{CauseOfDeath, DeadLetter};
 
 const RECEIVED_AT: &str = "x-hookmirror-received-at";
 const TRIGGER: &str = "x-hookmirror-trigger";
+/// What is kept of the provider's headers, as a JSON object.
+const HEADERS: &str = "x-hookmirror-headers";
+const TRACEPARENT: &str = "traceparent";
 /// The whole id of an event whose key is too long for `message_id`.
 const EVENT_ID: &str = "x-hookmirror-event-id";
 const PERSISTENT: u8 = 2;
@@ -33,6 +38,12 @@ impl Message {
         };
         header(RECEIVED_AT, &event.received_at.to_string());
         header(TRIGGER, &event.trigger.name());
+        if let Some(kept) = event.headers.as_json() {
+            header(HEADERS, kept);
+        }
+        if let Some(trace) = event.trace {
+            header(TRACEPARENT, &trace.to_string());
+        }
         let message_id = message_id(&event.key);
         if message_id != event.key.to_string() {
             header(EVENT_ID, event.key.id.as_str());
@@ -74,11 +85,14 @@ pub(super) fn event(delivery: &mut Delivery) -> Result<Event, Unreadable> {
     let trigger = header(properties, TRIGGER)
         .and_then(Trigger::parse)
         .ok_or(Unreadable(TRIGGER))?;
+    let (headers, trace) = (kept(properties), trace(properties));
     Ok(Event {
         key,
         event_type,
         received_at,
         trigger,
+        headers,
+        trace,
         body: std::mem::take(&mut delivery.data).into(),
     })
 }
@@ -139,6 +153,8 @@ fn filled_in(delivery: &mut Delivery) -> Event {
         trigger: header(properties, TRIGGER)
             .and_then(Trigger::parse)
             .unwrap_or(Trigger::Webhook),
+        headers: kept(properties),
+        trace: trace(properties),
         body,
     }
 }
@@ -162,6 +178,17 @@ fn event_type(properties: &BasicProperties) -> Option<EventType> {
 
 fn received_at(properties: &BasicProperties) -> Option<Timestamp> {
     header(properties, RECEIVED_AT).and_then(Timestamp::parse_rfc3339)
+}
+
+/// Not worth an event: what is no such thing is left out.
+fn kept(properties: &BasicProperties) -> KeptHeaders {
+    header(properties, HEADERS)
+        .map(KeptHeaders::parse)
+        .unwrap_or_default()
+}
+
+fn trace(properties: &BasicProperties) -> Option<TraceContext> {
+    header(properties, TRACEPARENT).and_then(TraceContext::parse)
 }
 
 /// The newest reason first: a letter may have been moved back to the queue and died again.

@@ -33,6 +33,7 @@ use super::{Confirmed, PublishError, Publisher, Readiness};
 use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::model::event::Event;
+use crate::model::time::Timestamp;
 
 mod breaker;
 mod relay;
@@ -81,6 +82,11 @@ impl SpoolingPublisher {
     /// How much the spool holds. Reads no file.
     pub fn depth(&self) -> Depth {
         self.spool.depth()
+    }
+
+    /// When the event that has been in the spool the longest was received. Reads no file.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.spool.oldest()
     }
 
     fn is_switched_off(&self) -> bool {

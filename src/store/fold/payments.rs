@@ -202,6 +202,45 @@ impl PaymentFold {
         }
     }
 
+    /// Whose entitlements this fact is about, as far as the batch tells: of a session and a
+    /// subscription its user, of a customer the user it names, of the rest the user of its payment.
+    pub(in crate::store) fn users_of(&self, fact: &Fact) -> BTreeSet<&UserId> {
+        let Attributed { facts, owners } = &self.after;
+        let intent = match fact {
+            Fact::CheckoutSession(session) => {
+                return owners.sessions.get(&session.id).into_iter().collect();
+            }
+            Fact::Subscription(subscription) => {
+                let owner = owners.subscriptions.get(&subscription.id);
+                return owner.into_iter().collect();
+            }
+            Fact::Customer(customer) => {
+                let named = &customer.named_user.id;
+                return self.affected.get(named).into_iter().collect();
+            }
+            Fact::Invoice(invoice) => {
+                let subscription = invoice.subscription.as_ref();
+                let owner = subscription.and_then(|id| owners.subscriptions.get(id));
+                return owner.into_iter().collect();
+            }
+            Fact::Charge(charge) => charge.payment_intent.as_ref(),
+            Fact::Refund(refund) => refund.payment_intent.as_ref(),
+            Fact::Dispute(dispute) => dispute.payment_intent.as_ref(),
+        };
+        let Some(intent) = intent else {
+            return BTreeSet::new();
+        };
+        let sessions = facts.sessions.values();
+        let sessions = sessions
+            .filter(|session| session.payment_intent.as_ref() == Some(intent))
+            .filter_map(|session| owners.sessions.get(&session.id));
+        let invoices = facts.invoices.values();
+        let renewals = invoices
+            .filter(|invoice| invoice.payment_intent.as_ref() == Some(intent))
+            .filter_map(|invoice| owners.subscriptions.get(invoice.subscription.as_ref()?));
+        sessions.chain(renewals).collect()
+    }
+
     /// The rows to write, by kind and id.
     pub(in crate::store) fn rows(&self) -> BTreeMap<FactKind, Vec<Stored>> {
         let mut rows: BTreeMap<FactKind, Vec<Stored>> = BTreeMap::new();

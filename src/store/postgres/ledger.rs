@@ -103,10 +103,10 @@ struct Attempt {
 
 const UPSERT: &str = concat!(
     "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
-     attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) \
-     SELECT e.* FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
+     attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload, \
+     headers) SELECT e.* FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], \
      $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::timestamptz[], \
-     $12::timestamptz[], $13::timestamptz[], $14::bytea[]) AS e(source, event_id) \
+     $12::timestamptz[], $13::timestamptz[], $14::bytea[], $15::text[]) AS e(source, event_id) \
      ORDER BY e.source COLLATE \"C\", e.event_id COLLATE \"C\" \
      ON CONFLICT (source, event_id) DO UPDATE SET ",
     unless_it_stands!("state"),
@@ -121,7 +121,7 @@ const UPSERT: &str = concat!(
      WHERE (events.state NOT IN ('applied', 'ignored', 'discarded') \
      AND (events.state <> 'waiting' OR excluded.state NOT IN ('failed', 'retrying', 'queued'))) \
      OR (events.source, events.event_id) IN \
-     (SELECT r.source, r.event_id FROM UNNEST($15::text[], $16::text[]) AS r(source, event_id)) \
+     (SELECT r.source, r.event_id FROM UNNEST($16::text[], $17::text[]) AS r(source, event_id)) \
      RETURNING source, event_id, attempts, state",
 );
 
@@ -213,7 +213,7 @@ async fn upsert(
         .bind(column(entries, |entry| {
             entry.failure().map(|failure| failure.fingerprint.as_str())
         }))
-        // The first delivery's time and bytes stand: later ones are the same event.
+        // The first delivery's time, headers and bytes stand: later ones are the same event.
         .bind(column(entries, |entry| {
             stored(entry.grouped.planned.event.received_at)
         }))
@@ -226,6 +226,9 @@ async fn upsert(
         .bind(column(entries, |entry| {
             let planned = entry.grouped.planned;
             planned.keep_payload.then_some(&planned.event.body[..])
+        }))
+        .bind(column(entries, |entry| {
+            entry.grouped.planned.event.headers.as_json()
         }))
         .bind(column(&replayed, |key| key.source.as_str()))
         .bind(column(&replayed, |key| key.id.as_str()))

@@ -44,6 +44,7 @@ mod facts;
 mod failures;
 mod filter;
 mod findings;
+mod freshness;
 mod ledger;
 mod locks;
 mod operators;

@@ -6,12 +6,14 @@ use sqlx::{PgConnection, Row};
 
 use super::super::fold::users::UserFold;
 use super::super::problem::unavailable;
+use super::super::tables::Causes;
 use super::rows::{Reader, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
 use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease, Recipients};
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 use crate::model::user::{Revision, UserId};
 
 /// Waits for whoever settles or writes an entry that this batch is about. The statements after this
@@ -44,6 +46,7 @@ pub(super) async fn lock(
 pub(super) async fn desire(
     connection: &mut PgConnection,
     entitlements: &BTreeMap<&UserId, Option<Entitlement>>,
+    causes: &Causes<'_>,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     if entitlements.is_empty() {
@@ -54,13 +57,19 @@ pub(super) async fn desire(
         .values()
         .map(|entitlement| desired_metadata(entitlement.as_ref()).to_string())
         .collect();
+    let traces = entitlements.keys().map(|user| causes.get(user));
+    let traces: Vec<Option<String>> = traces
+        .map(|trace| trace.map(TraceContext::to_string))
+        .collect();
     // Without facts there is nothing to say, except to take back what was said before.
     let insert_if_absent: Vec<bool> = entitlements.values().map(Option::is_some).collect();
     sqlx::query(
         "INSERT INTO outbox AS o \
-         (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at) \
-         SELECT d.user_id, 'pending', d.desired::jsonb, $4, 0, 0, $4, $4 \
-         FROM UNNEST($1::text[], $2::text[], $3::boolean[]) AS d(user_id, desired, if_absent) \
+         (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at, \
+         traceparent) \
+         SELECT d.user_id, 'pending', d.desired::jsonb, $4, 0, 0, $4, $4, d.traceparent \
+         FROM UNNEST($1::text[], $2::text[], $3::boolean[], $5::text[]) \
+         AS d(user_id, desired, if_absent, traceparent) \
          WHERE d.if_absent OR EXISTS (SELECT 1 FROM outbox WHERE outbox.user_id = d.user_id) \
          ORDER BY d.user_id COLLATE \"C\" \
          ON CONFLICT (user_id) DO UPDATE SET desired = excluded.desired, \
@@ -68,13 +77,14 @@ pub(super) async fn desire(
          state = CASE WHEN o.delivered = excluded.desired THEN 'delivered' ELSE 'pending' END, \
          next_attempt_at = CASE WHEN o.delivered = excluded.desired THEN NULL \
          ELSE GREATEST(excluded.next_attempt_at, o.leased_until) END, \
-         failures = 0, last_error = NULL, updated_at = excluded.updated_at \
-         WHERE o.desired <> excluded.desired",
+         failures = 0, last_error = NULL, updated_at = excluded.updated_at, \
+         traceparent = excluded.traceparent WHERE o.desired <> excluded.desired",
     )
     .bind(&users)
     .bind(desired)
     .bind(insert_if_absent)
     .bind(stored(now))
+    .bind(traces)
     .execute(&mut *connection)
     .await?;
     sqlx::query(
@@ -147,7 +157,7 @@ pub(super) async fn lease(
          delivered = NULL \
          FROM due WHERE o.user_id = due.user_id \
          RETURNING o.user_id, o.desired::text AS desired, due.delivered::text AS delivered, \
-         o.lease, o.failures, \
+         o.lease, o.failures, o.traceparent, \
          (SELECT revision FROM users WHERE users.id = o.user_id) AS mirrored",
     )
     .bind(stored(until))
@@ -169,6 +179,9 @@ pub(super) async fn lease(
                     .parse_optional("delivered", |text| serde_json::from_str(text).ok())?,
                 lease: reader.get("lease")?,
                 failures: reader.count("failures")?,
+                trace: reader
+                    .get::<Option<&str>>("traceparent")?
+                    .and_then(TraceContext::parse),
                 mirrored: reader
                     .get::<Option<String>>("mirrored")?
                     .map(Revision::from_stored),

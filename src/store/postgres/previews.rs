@@ -15,6 +15,7 @@ use super::tables::PostgresTables;
 use super::{PostgresStore, StoreError, bounded, filter};
 use crate::model::changes::Planned;
 use crate::model::event::{Event, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::EventFilter;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::preview::{Previewed, Recalled, RecalledEvent, Standing};
@@ -135,6 +136,8 @@ fn recalled(row: &PgRow) -> Result<RecalledEvent, StoreError> {
         event_type: reader.parse("event_type", EventType::parse)?,
         received_at: reader.time("received_at")?,
         trigger: Trigger::Retry,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
         key,
     };

@@ -8,6 +8,7 @@ use super::ledger::read_key;
 use super::rows::{Reader, column};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{EventKey, EventType};
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::{
     Attempt, EventCounts, EventRecord, EventSummary, IgnoredCount, StateCount, WaitingCount,
 };
@@ -50,7 +51,7 @@ pub(super) async fn find(
     let row = QueryBuilder::<Postgres>::new("SELECT ")
         .push(SUMMARY)
         .push(
-            ", payload, payload_gone, payload_gone_at, payload_sha256 FROM events WHERE source = ",
+            ", payload, payload_gone, payload_gone_at, payload_sha256, headers FROM events WHERE source = ",
         )
         .push_bind(key.source.as_str())
         .push(" AND event_id = ")
@@ -72,14 +73,19 @@ pub(super) async fn find(
     .await
     .map_err(unavailable("read the attempts of an event"))?;
     let name = key.to_string();
+    let reader = Reader::new("events", &name, &row);
     Ok(Some(EventRecord {
         summary: summary(&row)?,
         attempts: attempts
             .iter()
             .map(|row| attempt(&name, row))
             .collect::<Result<_, _>>()?,
-        payload: Reader::new("events", &name, &row).get("payload")?,
-        remains: remains(&Reader::new("events", &name, &row))?,
+        headers: reader
+            .get::<Option<String>>("headers")?
+            .map(|written| KeptHeaders::parse(&written))
+            .unwrap_or_default(),
+        payload: reader.get("payload")?,
+        remains: remains(&reader)?,
     }))
 }
 

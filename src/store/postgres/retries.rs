@@ -8,6 +8,7 @@ use super::ledger::read_key;
 use super::rows::{Reader, column, stored};
 use super::{PostgresStore, StoreError};
 use crate::model::event::{Event, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::retry::{RetryLease, without_payload};
 use crate::model::time::Timestamp;
 
@@ -96,6 +97,9 @@ fn read(row: &PgRow, until: Timestamp) -> Result<RetryLease, StoreError> {
         event_type: reader.parse("event_type", EventType::parse)?,
         received_at: reader.time("received_at")?,
         trigger: Trigger::Retry,
+        // They stand in the ledger, as those of the first delivery.
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
         key,
     };

@@ -13,7 +13,7 @@ use super::super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::super::problem::ApplyError;
 use super::super::replays::Settled;
 use super::super::shelf::{Rows, Shelf};
-use super::super::tables::{Entitlements, Held, Tables};
+use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{
@@ -140,10 +140,11 @@ impl Tables for PostgresTables<'_> {
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
         outbox::lock(self.0, entitlements, users).await?;
-        outbox::desire(self.0, entitlements, now).await?;
+        outbox::desire(self.0, entitlements, causes, now).await?;
         Ok(outbox::follow_users(self.0, users, now).await?)
     }
 

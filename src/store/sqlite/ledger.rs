@@ -13,7 +13,7 @@ use crate::model::event::EventKey;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 
-/// Rows in one INSERT; 14 values each, far below SQLite's limit of 32,766.
+/// Rows in one INSERT; 15 values each, far below SQLite's limit of 32,766.
 const ROWS: usize = 128;
 
 /// What the ledger knows of the events of a batch.
@@ -109,7 +109,8 @@ async fn upsert(
     let now = now.to_string();
     QueryBuilder::<Sqlite>::new(
         "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, \
-         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) ",
+         attempts, last_error, fingerprint, received_at, applied_at, next_attempt_at, payload, \
+         headers) ",
     )
     .push_values(rows, |mut row, (grouped, outcome)| {
         let event = &grouped.planned.event;
@@ -128,9 +129,10 @@ async fn upsert(
             .push_bind(event.received_at.to_string())
             .push_bind((state == Some(EventState::Applied)).then(|| now.clone()))
             .push_bind(outcome.next_attempt_at().map(|at| at.to_string()))
-            .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]));
+            .push_bind(grouped.planned.keep_payload.then_some(&event.body[..]))
+            .push_bind(event.headers.as_json());
     })
-    // The first delivery's time and bytes stand: later ones are the same event. What is put aside
+    // The first delivery's time, headers and bytes stand: later ones are the same event. What is put aside
     // keeps its last error: nothing new is known.
     .push(concat!(
         " ON CONFLICT (source, event_id) DO UPDATE SET ",

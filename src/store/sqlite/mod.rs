@@ -40,6 +40,7 @@ mod facts;
 mod failures;
 mod filter;
 mod findings;
+mod freshness;
 mod ledger;
 mod operators;
 mod outbox;

@@ -7,12 +7,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::super::fold::users::UserFold;
 use super::super::problem::{ApplyError, unavailable};
+use super::super::tables::Causes;
 use super::rows::{Reader, json_list};
 use super::{SqliteStore, StoreError};
 use crate::model::entitlement::{Entitlement, desired_metadata};
 use crate::model::outbox::{DeliveryOutcome, DeliveryState, OutboxLease, Recipients};
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
+use crate::model::trace::TraceContext;
 use crate::model::user::{Revision, UserId};
 
 /// Makes the metadata that follows from these entitlements the desired one.
@@ -22,6 +24,7 @@ use crate::model::user::{Revision, UserId};
 pub(super) async fn desire(
     connection: &mut SqliteConnection,
     entitlements: &BTreeMap<&UserId, Option<Entitlement>>,
+    causes: &Causes<'_>,
     now: Timestamp,
 ) -> Result<(), ApplyError> {
     for (user, entitlement) in entitlements {
@@ -30,21 +33,22 @@ pub(super) async fn desire(
         let insert_if_absent = entitlement.is_some();
         sqlx::query(
             "INSERT INTO outbox \
-             (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at) \
-             SELECT ?1, 'pending', ?2, ?3, 0, 0, ?3, ?3 \
+             (user_id, state, desired, desired_at, failures, lease, next_attempt_at, updated_at, \
+             traceparent) SELECT ?1, 'pending', ?2, ?3, 0, 0, ?3, ?3, ?5 \
              WHERE ?4 OR EXISTS (SELECT 1 FROM outbox WHERE user_id = ?1) \
              ON CONFLICT (user_id) DO UPDATE SET desired = excluded.desired, \
              desired_at = excluded.desired_at, \
              state = CASE WHEN delivered = excluded.desired THEN 'delivered' ELSE 'pending' END, \
              next_attempt_at = CASE WHEN delivered = excluded.desired THEN NULL \
              ELSE MAX(excluded.next_attempt_at, COALESCE(leased_until, '')) END, \
-             failures = 0, last_error = NULL, updated_at = excluded.updated_at \
-             WHERE desired <> excluded.desired",
+             failures = 0, last_error = NULL, updated_at = excluded.updated_at, \
+             traceparent = excluded.traceparent WHERE desired <> excluded.desired",
         )
         .bind(user.as_str())
         .bind(desired)
         .bind(now.to_string())
         .bind(insert_if_absent)
+        .bind(causes.get(user).map(TraceContext::to_string))
         .execute(&mut *connection)
         .await?;
     }
@@ -107,7 +111,7 @@ pub(super) async fn lease(
     let action = "lease entries of the outbox";
     let mut transaction = store.begin(action).await?;
     let rows = sqlx::query(
-        "SELECT user_id, desired, delivered, lease + 1 AS lease, failures, \
+        "SELECT user_id, desired, delivered, lease + 1 AS lease, failures, traceparent, \
          (SELECT revision FROM users WHERE users.id = outbox.user_id) AS mirrored FROM outbox \
          WHERE state = 'pending' AND next_attempt_at <= ?1 \
          AND (?3 IS NULL OR COALESCE((SELECT source FROM users \
@@ -142,6 +146,9 @@ pub(super) async fn lease(
                     .parse_optional("delivered", |text| serde_json::from_str(text).ok())?,
                 lease: reader.get("lease")?,
                 failures: reader.count("failures")?,
+                trace: reader
+                    .get::<Option<&str>>("traceparent")?
+                    .and_then(TraceContext::parse),
                 mirrored: reader
                     .get::<Option<String>>("mirrored")?
                     .map(Revision::from_stored),

@@ -14,6 +14,7 @@ use super::tables::SqliteTables;
 use super::{SqliteStore, StoreError, filter};
 use crate::model::changes::Planned;
 use crate::model::event::{Event, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::ledger::EventFilter;
 use crate::model::operator::{ActionRecord, OperatorAction};
 use crate::model::preview::{Previewed, Recalled, RecalledEvent, Standing};
@@ -105,6 +106,8 @@ fn recalled(row: &SqliteRow) -> Result<RecalledEvent, StoreError> {
         event_type: reader.parse("event_type", EventType::parse)?,
         received_at: reader.time("received_at")?,
         trigger: Trigger::Retry,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
         key,
     };

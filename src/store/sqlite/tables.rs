@@ -14,7 +14,7 @@ use super::super::fold::{Grouped, LedgerHead, OpenReplay, OpenReplays};
 use super::super::problem::{ApplyError, unavailable};
 use super::super::replays::Settled;
 use super::super::shelf::{Rows, Shelf};
-use super::super::tables::{Entitlements, Held, Tables};
+use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::{
     SqliteStore, StoreError, entitlements, erasure, facts, failures, ledger, operators, outbox,
     pauses, replays, shelf, users,
@@ -128,9 +128,10 @@ impl Tables for SqliteTables<'_> {
         &mut self,
         entitlements: &Entitlements<'_>,
         users: &UserFold<'_>,
+        causes: &Causes<'_>,
         now: Timestamp,
     ) -> Result<(), ApplyError> {
-        outbox::desire(self.0, entitlements, now).await?;
+        outbox::desire(self.0, entitlements, causes, now).await?;
         outbox::follow_users(self.0, users, now).await
     }
 

@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use futures_util::FutureExt;
 use hookmirror::admin::{Desk, Figures, Sources, router};
 use hookmirror::model::ledger::Waiting;
+use hookmirror::model::source::Provider;
 use hookmirror::store::Store;
 use http::{Method, Request, StatusCode, header};
 use hyper::service::Service;
@@ -38,6 +39,9 @@ impl Door {
         let clock = Arc::new(FixedClock(at(1000)));
         let figures = Figures::new(Sources {
             store: store.clone(),
+            names: vec![Provider::Clerk.into()],
+            counted: Vec::new(),
+            oldest: Box::new(|| None),
             queues: Box::new(Vec::new),
             spool: Box::new(|| None),
             dispatchers: Vec::new(),

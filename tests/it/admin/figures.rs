@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use hookmirror::admin::{Desk, Figures, Sources, router};
 use hookmirror::clock::SystemClock;
 use hookmirror::model::ledger::Waiting;
+use hookmirror::model::source::Provider;
 use hookmirror::store::StoreError;
 use http::Request;
 use hyper::service::Service;
@@ -47,6 +48,9 @@ async fn a_database_that_is_slow_to_count_is_left_alone_for_longer() {
             inner: Arc::clone(&database.store),
             faults: Arc::clone(&slow),
         })),
+        names: vec![Provider::Clerk.into()],
+        counted: Vec::new(),
+        oldest: Box::new(|| None),
         queues: Box::new(Vec::new),
         spool: Box::new(|| None),
         dispatchers: Vec::new(),

@@ -50,7 +50,7 @@ fn error_body(code: &str) -> String {
 async fn call(url: &str) -> Result<(), ClerkApiError> {
     let api = HttpClerkApi::new(url, KEY.into()).unwrap();
     let user = UserId::parse("user_1").unwrap();
-    api.merge_public_metadata(&user, &metadata()).await
+    api.merge_public_metadata(&user, &metadata(), None).await
 }
 
 fn metadata() -> Value {
@@ -235,7 +235,7 @@ async fn no_answer_is_worth_another_try_and_says_why_without_the_key() {
         let api = HttpClerkApi::with_timeout(&url, KEY.into(), timeout).unwrap();
         let user = UserId::parse("user_1").unwrap();
         let error = api
-            .merge_public_metadata(&user, &metadata())
+            .merge_public_metadata(&user, &metadata(), None)
             .await
             .unwrap_err();
         assert!(matches!(error, ClerkApiError::NoAnswer(_)), "{error:?}");

@@ -37,7 +37,10 @@ impl Scene {
     }
 
     async fn merge(&self, patch: serde_json::Value) -> Result<(), Disposition> {
-        let result = self.api.merge_public_metadata(&self.user, &patch).await;
+        let result = self
+            .api
+            .merge_public_metadata(&self.user, &patch, None)
+            .await;
         result.map_err(|error| error.disposition())
     }
 }
@@ -66,7 +69,9 @@ async fn it_merges_deeply_and_holds_metadata_to_eight_kibibytes() {
 async fn it_knows_users_and_keys() {
     let scene = Scene::new(FakeClerk::default()).await;
     let wrong = HttpClerkApi::new(&scene.server.api_url(), "sk_test_other".into()).unwrap();
-    let error = wrong.merge_public_metadata(&scene.user, &json!({})).await;
+    let error = wrong
+        .merge_public_metadata(&scene.user, &json!({}), None)
+        .await;
     let error = error.unwrap_err();
     assert!(
         matches!(&error, ClerkApiError::Answered { status: 401, code, .. } if code == "clerk_key_invalid")
@@ -120,17 +125,23 @@ async fn it_is_strict_about_its_limits() {
     assert!(
         scene
             .api
-            .merge_public_metadata(&other, &json!({}))
+            .merge_public_metadata(&other, &json!({}), None)
             .await
             .is_err()
     );
     clock.advance(wait + Duration::from_secs(1));
     for number in 0..5 {
         let user = user_id(&format!("user_{number}"));
-        let result = scene.api.merge_public_metadata(&user, &json!({})).await;
+        let result = scene
+            .api
+            .merge_public_metadata(&user, &json!({}), None)
+            .await;
         result.unwrap();
     }
-    let result = scene.api.merge_public_metadata(&other, &json!({})).await;
+    let result = scene
+        .api
+        .merge_public_metadata(&other, &json!({}), None)
+        .await;
     assert!(result.is_err(), "the sixth write to one instance");
     assert_eq!(scene.clerk.throttled(), 3);
 }

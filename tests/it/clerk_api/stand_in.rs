@@ -48,7 +48,7 @@ async fn metadata_is_merged_and_taken_back() {
         (json!({ "stripe": null }), json!({ "plan": "gold" })),
     ];
     for (patch, expected) in &steps {
-        api.merge_public_metadata(&ada, patch).await.unwrap();
+        api.merge_public_metadata(&ada, patch, None).await.unwrap();
         assert_eq!(clerk.metadata_of(&ada).as_ref(), Some(expected));
     }
     assert_eq!(clerk.writes(), steps.len() as u64);
@@ -61,14 +61,14 @@ async fn an_id_stays_one_segment_of_the_address() {
     let (clerk, api) = stand_in().await;
     let odd = user("user_a/../b?c=d#e%2Ff");
     clerk.add_user(&odd);
-    api.merge_public_metadata(&odd, &json!({ "a": 1 }))
+    api.merge_public_metadata(&odd, &json!({ "a": 1 }), None)
         .await
         .unwrap();
     assert_eq!(clerk.metadata_of(&odd), Some(json!({ "a": 1 })));
 
     for id in [".", ".."] {
         let error = api
-            .merge_public_metadata(&user(id), &json!({}))
+            .merge_public_metadata(&user(id), &json!({}), None)
             .await
             .unwrap_err();
         assert!(matches!(error, ClerkApiError::Unaddressable));
@@ -81,7 +81,7 @@ async fn users_that_do_not_exist_are_gone() {
     let (clerk, api) = stand_in().await;
     let ada = user("user_ada");
     let error = api
-        .merge_public_metadata(&ada, &json!({}))
+        .merge_public_metadata(&ada, &json!({}), None)
         .await
         .unwrap_err();
     assert_eq!(error.disposition(), Disposition::UserGone);
@@ -89,7 +89,7 @@ async fn users_that_do_not_exist_are_gone() {
 
     clerk.add_user(&ada);
     clerk.remove_user(&ada);
-    let result = api.merge_public_metadata(&ada, &json!({})).await;
+    let result = api.merge_public_metadata(&ada, &json!({}), None).await;
     assert_eq!(refusal(result).0, 404);
     assert_eq!(clerk.metadata_of(&ada), None);
     assert_eq!(clerk.writes(), 0);
@@ -102,7 +102,7 @@ async fn another_key_is_refused() {
     clerk.add_user(&ada);
     let api = HttpClerkApi::new(&clerk.api_url(), "sk_test_other".into()).unwrap();
     let error = api
-        .merge_public_metadata(&ada, &json!({ "a": 1 }))
+        .merge_public_metadata(&ada, &json!({ "a": 1 }), None)
         .await
         .unwrap_err();
     assert_eq!(error.disposition(), Disposition::KeyRefused);
@@ -117,9 +117,11 @@ async fn metadata_is_held_to_eight_kibibytes() {
     clerk.add_user(&ada);
     let overhead = json!({ "a": "" }).to_string().len();
     let fits = json!({ "a": "x".repeat(8192 - overhead) });
-    api.merge_public_metadata(&ada, &fits).await.unwrap();
+    api.merge_public_metadata(&ada, &fits, None).await.unwrap();
 
-    let result = api.merge_public_metadata(&ada, &json!({ "b": 1 })).await;
+    let result = api
+        .merge_public_metadata(&ada, &json!({ "b": 1 }), None)
+        .await;
     let expected = (422, "form_param_exceeds_allowed_size".to_owned());
     assert_eq!(refusal(result), expected);
     assert_eq!(clerk.metadata_of(&ada), Some(fits));

@@ -8,7 +8,9 @@ mod doctor;
 mod erasure;
 mod events;
 mod failures;
+mod figures;
 mod help;
+mod log;
 mod metrics;
 mod migrate;
 mod outbox;
@@ -22,4 +24,5 @@ mod sources;
 mod startup;
 #[cfg(target_os = "linux")]
 mod terminal;
+pub(crate) mod traces;
 mod users;

@@ -312,6 +312,14 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Asks it to end, and waits until it has; answers what it wrote to standard error.
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (status, _, stderr) = self.wait();
+        assert!(status.success(), "{status}: {stderr}");
+        stderr
+    }
+
     /// Waits for it to end by itself.
     pub(crate) fn wait(mut self) -> (ExitStatus, String, String) {
         wait_until("a process ends", || self.has_ended());

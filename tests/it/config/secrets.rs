@@ -21,8 +21,9 @@ const VALUES: [&str; 11] = [
     "https://user:m4rk@clerk.example/v1?key=sk_live_m4rk",
 ];
 
-/// A path and module names, in which anything can stand; once accepted they are shown as they are.
-const SHOWN_IF_ACCEPTED: [&str; 2] = ["HOOKMIRROR_DATA_DIR", "HOOKMIRROR_LOG"];
+/// A path, module names and a name, in which anything can stand; once accepted they are shown as they
+/// are.
+const SHOWN_IF_ACCEPTED: [&str; 3] = ["HOOKMIRROR_DATA_DIR", "HOOKMIRROR_LOG", "OTEL_SERVICE_NAME"];
 
 #[test]
 fn no_secret_is_shown_whichever_setting_it_was_written_to() {

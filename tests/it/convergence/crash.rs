@@ -15,6 +15,7 @@ use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::clerk_rules::merged;
 use hookmirror::model::changes::Planned;
 use hookmirror::model::event::Event;
+use hookmirror::model::trace::TraceContext;
 use hookmirror::model::user::UserId;
 use hookmirror::queue::{
     Batch, Confirmed, ConsumeError, Consumer, Delivery, PublishError, Publisher, Readiness,
@@ -276,6 +277,7 @@ impl ClerkApi for CrashingClerk {
         &self,
         user: &UserId,
         public_metadata: &Value,
+        _trace: Option<TraceContext>,
     ) -> Result<(), ClerkApiError> {
         let call = self.plan.clerk_calls.fetch_add(1, Ordering::Relaxed);
         self.plan.stall_if_planned(call, When::Before).await;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hookmirror::handlers::plan;
 use hookmirror::model::changes::{Changes, Decision, Failure, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::payment::Fact;
 use hookmirror::model::source::Provider;
 use hookmirror::model::time::Timestamp;
@@ -267,6 +268,8 @@ fn event(provider: Provider, id: &str, event_type: &str, body: String) -> Event 
         event_type: EventType::parse(event_type).unwrap(),
         received_at: RECEIVED_AT,
         trigger: Trigger::Webhook,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: Bytes::from(body),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::event::Event;
 use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::operator::{Operator, Reason};
@@ -20,6 +21,7 @@ use hookmirror::outbox::{Dispatcher, WriteLimits};
 use hookmirror::scheduler::{Replayer, Scheduler};
 use hookmirror::store::sqlite::SqliteStore;
 use hookmirror::store::{Replays, Store};
+use hookmirror::traces::Traces;
 use hookmirror::worker::{Patience, Worker};
 use proptest::prelude::*;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -276,6 +278,8 @@ impl Roles {
                 backoff: BACKOFF,
                 hold: Duration::from_secs(3600),
             },
+            traces: Traces::default(),
+            metrics: WorkerMetrics::default(),
         };
         let work = async {
             let batch = worker.take().await.unwrap();

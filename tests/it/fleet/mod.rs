@@ -21,6 +21,7 @@ mod poison;
 mod replays;
 mod spool;
 mod story;
+mod traces;
 
 /// One installation on engines of its own.
 struct Fleet {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::SystemClock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::state::EventState;
@@ -14,6 +15,7 @@ use hookmirror::queue::Publisher;
 use hookmirror::queue::rabbitmq::{RabbitQueue, Settings, Topology};
 use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{DeadLetterDrain, Patience, Worker};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -142,12 +144,16 @@ async fn a_worker_with_a_defect() {
         clock: Arc::new(SystemClock),
         outbox_bells: Vec::new(),
         patience,
+        traces: Traces::default(),
+        metrics: WorkerMetrics::default(),
     };
     let drain = DeadLetterDrain {
         letters: Box::new(queue.dead_letters()),
         store,
         clock: Arc::new(SystemClock),
         patience,
+        metrics: WorkerMetrics::default(),
+        sources: Sources::default(),
     };
     let never = CancellationToken::new();
     tokio::join!(worker.run(never.clone()), drain.run(never));

@@ -261,3 +261,22 @@ fn the_three_templates_tell_of_one_user() {
     assert_eq!(created_user().id, updated_user().id);
     assert!(created_user().revision < updated_user().revision);
 }
+
+/// What is acted on has a name in figures; what is not has none, however it is called.
+#[test]
+fn what_may_be_a_label_is_what_is_acted_on() {
+    for provider in Provider::ALL {
+        for name in fixtures::names(provider.as_str()) {
+            let bytes = fixtures::bytes(provider.as_str(), &name);
+            let event = event(provider, &name, bytes);
+            let plan = hookmirror::handlers::plan(&provider.into(), &event);
+            let is_ignored = matches!(
+                plan.result.unwrap(),
+                Changes::Ignore(IgnoreReason::TypeNotHandled | IgnoreReason::ThinEvent)
+            );
+            let known = hookmirror::handlers::known_type(&event.event_type);
+            let expected = (!is_ignored).then_some(name.as_str());
+            assert_eq!(known, expected, "{name}");
+        }
+    }
+}

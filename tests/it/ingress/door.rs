@@ -10,6 +10,7 @@ use hookmirror::model::event::EventId;
 use hookmirror::model::source::{Provider, Source, SourceName};
 use hookmirror::model::time::Timestamp;
 use hookmirror::provider::{self, Verifier};
+use hookmirror::traces::Traces;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -63,6 +64,7 @@ pub(super) fn state(publisher: &Arc<RecordingPublisher>, limits: Limits) -> Ingr
         publisher.clone(),
         Arc::new(FixedClock(NOW)),
         limits,
+        Traces::default(),
     )
 }
 

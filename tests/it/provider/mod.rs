@@ -12,6 +12,7 @@ use secrecy::SecretString;
 mod bit_flips;
 mod envelope;
 mod headers;
+mod kept;
 mod known_answers;
 
 const TOLERANCE: Duration = Duration::from_secs(300);
@@ -34,6 +35,7 @@ fn receive(
     let claim = verifier.read_claim(headers, now)?;
     let webhook = UnverifiedWebhook {
         claim,
+        headers,
         body: body.into(),
         received_at: now,
     };

@@ -1,8 +1,10 @@
 //! What is confirmed is kept, exactly, until it is acknowledged.
 
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::headers::{KeptHeader, KeptHeaders};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::time::Timestamp;
+use hookmirror::model::trace::TraceIds;
 
 use super::{Engine, assert_empty, drain, event, publish, take, take_together};
 
@@ -24,6 +26,18 @@ pub(super) async fn every_field_and_byte_is_preserved<E: Engine>(engine: E) {
             event_type: EventType::parse(&"t".repeat(128)).unwrap(),
             received_at: Timestamp::from_millis(1_795_000_000_123),
             trigger: Trigger::Webhook,
+            // One of them is without either, as a message of the version before is.
+            headers: match number {
+                0 => KeptHeaders::default(),
+                _ => KeptHeaders::of([
+                    (
+                        KeptHeader::UserAgent,
+                        &b"Svix-Webhooks/1.7 \"quoted\" \\"[..],
+                    ),
+                    (KeptHeader::SvixTimestamp, b"1795000000"),
+                ]),
+            },
+            trace: (number > 0).then(|| TraceIds::of(7).span(None)),
             body: body.into(),
         })
         .collect();

@@ -111,6 +111,7 @@ fn verified(source: &str, headers: HeaderMap, body: Bytes) -> Attempt {
     let claim = verifier.read_claim(&headers, received_at).unwrap();
     let webhook = UnverifiedWebhook {
         claim,
+        headers: &headers,
         body,
         received_at,
     };

@@ -1,6 +1,7 @@
 //! The ledger's row of an event, over all its deliveries.
 
 use hookmirror::model::changes::Outcome;
+use hookmirror::model::headers::{KeptHeader, KeptHeaders};
 use hookmirror::model::ledger::{Attempt, EventCounts};
 use hookmirror::model::source::SourceName;
 use hookmirror::model::state::EventState;
@@ -162,5 +163,25 @@ pub(super) async fn an_empty_batch_is_nothing(store: &dyn Store) {
     assert_eq!(
         store.count_events(&[]).await.unwrap(),
         EventCounts::default()
+    );
+}
+
+pub(super) async fn the_first_delivery_keeps_its_headers(store: &dyn Store) {
+    let agent = |value: &[u8]| KeptHeaders::of([(KeptHeader::UserAgent, value)]);
+    let mut first = ignore("msg_1", "session.created");
+    first.event.headers = agent(b"first");
+    let mut second = first.clone();
+    second.event.headers = agent(b"second");
+    let mut failed = failing("msg_2", "user.created", "data.id");
+    failed.event.headers = agent(b"failed");
+    let without = ignore("msg_3", "session.created");
+    apply(store, 1, &[first, second.clone(), failed.clone(), without]).await;
+    failed.event.headers = agent(b"later");
+    apply(store, 2, &[second, failed]).await;
+    assert_eq!(record_of(store, "msg_1").await.headers, agent(b"first"));
+    assert_eq!(record_of(store, "msg_2").await.headers, agent(b"failed"));
+    assert_eq!(
+        record_of(store, "msg_3").await.headers,
+        KeptHeaders::default()
     );
 }

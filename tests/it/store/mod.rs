@@ -18,6 +18,7 @@ mod event_changes;
 mod facts;
 mod failures;
 mod findings;
+mod freshness;
 mod groups;
 mod ledger;
 mod listing;
@@ -71,8 +72,12 @@ macro_rules! every_behaviour {
                 a_failed_event_is_processed_again_by_a_later_delivery
                 a_payload_that_must_not_be_kept_is_not_kept
                 the_first_delivery_keeps_its_bytes_and_time
+                the_first_delivery_keeps_its_headers
                 a_batch_of_more_rows_than_one_statement_takes_is_whole
                 an_empty_batch_is_nothing;
+            freshness(store):
+                the_latest_event_of_each_source_is_told
+                the_oldest_event_without_its_effect_is_told;
             failures(store):
                 a_refused_value_fails_its_event_alone
                 a_batch_of_nothing_but_refused_values_is_recorded
@@ -206,7 +211,8 @@ macro_rules! every_behaviour {
                 a_change_and_back_before_a_lease_is_not_sent
                 a_change_and_back_of_what_was_not_confirmed_is_sent
                 a_lease_that_sent_nothing_leaves_what_is_known
-                undelivered_are_listed_the_longest_desired_first;
+                undelivered_are_listed_the_longest_desired_first
+                an_entry_knows_the_trace_that_asked_for_it;
             operators(store):
                 a_dry_run_changes_nothing_and_is_recorded
                 what_is_retried_is_due_without_failures

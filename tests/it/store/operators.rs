@@ -214,6 +214,7 @@ pub(super) async fn what_ends_after_it_was_discarded_stays_so(store: &dyn Store)
         desired: json!({}),
         delivered: None,
         failures: 0,
+        trace: None,
         mirrored: None,
     };
     change(

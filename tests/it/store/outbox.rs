@@ -3,13 +3,14 @@
 use hookmirror::model::outbox::{
     DeliveryOutcome, DeliveryState, OutboxEntry, OutboxLease, Recipients, RetryReason,
 };
-use hookmirror::model::payment::{CheckoutSession, PaymentStatus};
+use hookmirror::model::payment::{CheckoutSession, Fact, PaymentStatus};
 use hookmirror::model::source::SourceName;
+use hookmirror::model::trace::TraceIds;
 use hookmirror::store::Store;
 use serde_json::{Value, json};
 
 use super::{apply, report};
-use crate::support::given::{at, delete, mirror, record, session_of, unpaid, user};
+use crate::support::given::{at, delete, mirror, record, refund, session_of, tell, unpaid, user};
 
 fn metadata(payment: &str, paid: bool) -> Value {
     json!({"stripe": {"status": "complete", "payment": payment, "paid": paid}})
@@ -483,4 +484,54 @@ pub(super) async fn each_instance_gets_its_own_users_and_one_the_strangers(store
     assert_eq!(leased(&of("clerk-us", false), 100).await, [""; 0]);
     let everyone = ["user_eu", "user_main", "user_new"];
     assert_eq!(leased(&Recipients::All, 100).await, everyone);
+}
+
+fn with_intent(session: CheckoutSession) -> CheckoutSession {
+    CheckoutSession {
+        payment_intent: Some(format!("pi_{}", session.id)),
+        ..session
+    }
+}
+
+/// By the event that last changed what is desired; a later one that changes nothing is not the cause.
+pub(super) async fn an_entry_knows_the_trace_that_asked_for_it(store: &dyn Store) {
+    let ids = TraceIds::of(7);
+    let (first, second, third) = (ids.span(None), ids.span(None), ids.span(None));
+    let traced = |event: &str, session, trace| {
+        let mut planned = record(event, with_intent(session));
+        planned.event.trace = Some(trace);
+        planned
+    };
+    let session = session_of("cs_1", "user_a");
+    let other = traced("evt_other", session_of("cs_2", "user_b"), third);
+    apply(
+        store,
+        1,
+        &[traced("evt_1", unpaid(session.clone()), first), other],
+    )
+    .await;
+    let leases = lease(store, 2).await;
+    let trace = |user: &str| {
+        let mut all = leases.iter();
+        all.find(|lease| lease.user_id.as_str() == user)
+            .unwrap()
+            .trace
+    };
+    assert_eq!(trace("user_a"), Some(first));
+    assert_eq!(trace("user_b"), Some(third));
+    for lease in &leases {
+        settle(store, 3, lease, DeliveryOutcome::Delivered).await;
+    }
+
+    apply(store, 4, &[traced("evt_2", session.clone(), second)]).await;
+    apply(store, 5, &[traced("evt_3", session, third)]).await;
+    let lease = lease_one(store, 6).await;
+    assert_eq!(lease.trace, Some(second));
+    settle(store, 7, &lease, DeliveryOutcome::Delivered).await;
+
+    // It is taken back by an event that names neither session nor user.
+    let mut refunded = tell("evt_4", Fact::Refund(refund("re_1", "pi_cs_1")));
+    refunded.event.trace = Some(third);
+    apply(store, 8, &[refunded]).await;
+    assert_eq!(lease_one(store, 9).await.trace, Some(third));
 }

@@ -2,6 +2,7 @@
 
 use hookmirror::model::changes::{Changes, Decision, Failure, IgnoreReason, Planned};
 use hookmirror::model::event::{Event, EventId, EventKey, EventType, Trigger};
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::operator::{Mode, Operator, OperatorAction, Reason};
 use hookmirror::model::payment::{
     Charge, CheckoutSession, Customer, Dispute, DisputeStatus, Fact, Invoice, InvoiceStatus,
@@ -43,6 +44,8 @@ pub(crate) fn event(id: &str, event_type: &str) -> Event {
         event_type: EventType::parse(event_type).unwrap(),
         received_at: at(0),
         trigger: Trigger::Webhook,
+        headers: KeptHeaders::default(),
+        trace: None,
         body: format!("{{\"body of\":\"{id}\"}}").into(),
     }
 }

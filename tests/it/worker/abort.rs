@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::source::Sources;
 use hookmirror::model::state::EventState;
@@ -11,6 +12,7 @@ use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::EmbeddedQueue;
 use hookmirror::store::Store;
 use hookmirror::store::sqlite::SqliteStore;
+use hookmirror::traces::Traces;
 use hookmirror::worker::Worker;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +45,8 @@ async fn work(directory: &Path, store: Arc<dyn Store>) {
         clock: Arc::new(FixedClock(at(0))),
         outbox_bells: Vec::new(),
         patience: PATIENT,
+        traces: Traces::default(),
+        metrics: WorkerMetrics::default(),
     };
     let batch = worker.take().await.unwrap();
     let never = CancellationToken::new();

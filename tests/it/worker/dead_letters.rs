@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::changes::{Outcome, Planned};
 use hookmirror::model::ledger::{EventFilter, EventRecord};
 use hookmirror::model::operator::{Operator, Reason};
 use hookmirror::model::replay::{ReplayOrder, ReplayRate, ReplayScope, ReplayStep};
 use hookmirror::model::source::Provider;
+use hookmirror::model::source::Sources;
 use hookmirror::model::state::EventState;
 use hookmirror::queue::{CauseOfDeath, DeadLetter};
 use hookmirror::store::Store;
@@ -52,6 +54,8 @@ impl Bench {
             }),
             clock: Arc::new(FixedClock(at(100))) as Arc<dyn Clock>,
             patience: PATIENT,
+            metrics: WorkerMetrics::default(),
+            sources: Sources::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::event::{Event, EventKey};
 use hookmirror::model::source::{Provider, Source, SourceName};
 use hookmirror::model::state::EventState;
@@ -12,6 +13,7 @@ use hookmirror::ops::checkup::{self, Level};
 use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::EmbeddedQueue;
 use hookmirror::store::Store;
+use hookmirror::traces::Traces;
 use hookmirror::worker::Worker;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +81,8 @@ async fn nobody_is_paid_by_the_other_kind(store: Arc<dyn Store>) {
         clock: Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>,
         outbox_bells: Vec::new(),
         patience: PATIENT,
+        traces: Traces::default(),
+        metrics: WorkerMetrics::default(),
     };
     let batch = worker.take().await.unwrap();
     let stop = CancellationToken::new();

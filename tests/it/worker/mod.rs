@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
+use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::changes::{Applied, Outcome};
 use hookmirror::model::event::Event;
 use hookmirror::model::ledger::EventFilter;
@@ -15,6 +16,7 @@ use hookmirror::ops::account::account;
 use hookmirror::queue::Publisher;
 use hookmirror::queue::embedded::{EmbeddedQueue, inspect};
 use hookmirror::store::Store;
+use hookmirror::traces::Traces;
 use hookmirror::worker::{Patience, WorkError, Worker};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -157,6 +159,8 @@ fn worker(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         outbox_bells: vec![Arc::clone(bell)],
         patience: PATIENT,
+        traces: Traces::default(),
+        metrics: WorkerMetrics::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::rows::Reader;
 use super::super::{SqliteStore, StoreError};
 use super::settling::settle;
 use crate::model::event::{Event, EventKey, EventType, Trigger};
+use crate::model::headers::KeptHeaders;
 use crate::model::replay::pace::Pace;
 use crate::model::replay::{ReplayId, ReplayLease, ReplayRate, ReplayRound};
 use crate::model::time::Timestamp;
@@ -276,6 +277,8 @@ fn event(row: &SqliteRow, key: &EventKey, replay: ReplayId) -> Result<Option<Eve
         event_type: reader.parse("event_type", EventType::parse)?,
         received_at: reader.time("received_at")?,
         trigger: Trigger::Replay(replay),
+        headers: KeptHeaders::default(),
+        trace: None,
         body: body.into(),
         key: key.clone(),
     }))

@@ -12,7 +12,7 @@ use crate::support::given::{
 };
 use crate::support::postgres::TestDatabase;
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -25,6 +25,7 @@ const ALL: [&str; 12] = [
     "0010_replays",
     "0011_pauses",
     "0012_erasure",
+    "0013_origins",
 ];
 
 #[tokio::test]

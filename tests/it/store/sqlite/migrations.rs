@@ -9,7 +9,7 @@ use crate::store::apply;
 use crate::support::directory::directory;
 use crate::support::given::{mirror, user, user_id};
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "0001_users",
     "0002_ledger",
     "0003_payments",
@@ -22,6 +22,7 @@ const ALL: [&str; 12] = [
     "0010_replays",
     "0011_pauses",
     "0012_erasure",
+    "0013_origins",
 ];
 
 #[tokio::test]

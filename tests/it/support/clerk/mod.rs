@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookmirror::clerk_api::{ClerkApi, ClerkApiError};
 use hookmirror::cli::demo::clerk_rules::{Refusal, Registry};
+use hookmirror::model::trace::TraceContext;
 use hookmirror::model::user::UserId;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -243,6 +244,7 @@ impl ClerkApi for FakeClerk {
         &self,
         user: &UserId,
         public_metadata: &Value,
+        _trace: Option<TraceContext>,
     ) -> Result<(), ClerkApiError> {
         let body = json!({ "public_metadata": public_metadata }).to_string();
         match self.receive(user, body.as_bytes(), true).await {
