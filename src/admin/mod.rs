@@ -21,7 +21,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use secrecy::SecretString;
 
-pub use self::figures::{Figures, QueueDepth, Sources};
+pub use self::figures::{Figures, QueueDepth, Sources, SpoolDepth};
 
 mod access;
 mod figures;
