@@ -186,7 +186,9 @@ impl Queue {
     }
 
     /// How much the spool holds, whenever it is asked; `None` where there is none.
-    pub(in crate::cli) fn spool_depth(&self) -> impl Fn() -> Option<SpoolDepth> + Send + Sync + use<> {
+    pub(in crate::cli) fn spool_depth(
+        &self,
+    ) -> impl Fn() -> Option<SpoolDepth> + Send + Sync + use<> {
         let spool = match self {
             Self::Broker {
                 spool: Some(spool), ..

@@ -5,7 +5,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod events;
-mod figures;
+pub(crate) mod figures;
 mod help;
 mod metrics;
 mod migrate;
