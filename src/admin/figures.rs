@@ -30,6 +30,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How much a queue of this process holds, by its name.
 pub type QueueDepth = (&'static str, u64);
 
+/// How much the spool of this process holds.
+#[derive(Clone, Copy, Debug)]
+pub struct SpoolDepth {
+    /// Messages that wait for the broker.
+    pub messages: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// What they may take.
+    pub limit: u64,
+}
+
 /// Where figures come from. What this process has no part in is not there.
 pub struct Sources {
     /// The database.
@@ -41,7 +52,7 @@ pub struct Sources {
     /// What queues in the data directory hold; costs nothing to ask.
     pub queues: Box<dyn Fn() -> Vec<QueueDepth> + Send + Sync>,
     /// How much the spool holds, where there is one.
-    pub spool: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    pub spool: Box<dyn Fn() -> Option<SpoolDepth> + Send + Sync>,
     /// When what has been in the queue or spool of the data directory the longest was received.
     pub oldest: Box<dyn Fn() -> Option<Timestamp> + Send + Sync>,
     /// What the dispatchers say of themselves.
@@ -89,7 +100,7 @@ pub(super) struct Reading<'f> {
     pub(super) database: FromDatabase,
     pub(super) has_database: bool,
     pub(super) queues: Vec<QueueDepth>,
-    pub(super) spool: Option<u64>,
+    pub(super) spool: Option<SpoolDepth>,
     pub(super) oldest_queued: Option<Timestamp>,
     pub(super) counted: &'f [Box<dyn Counted>],
     pub(super) started_at: Timestamp,

@@ -25,7 +25,7 @@ use secrecy::SecretString;
 
 pub use self::api::Desk;
 use self::api::Problem;
-pub use self::figures::{Figures, QueueDepth, Sources};
+pub use self::figures::{Figures, QueueDepth, Sources, SpoolDepth};
 
 mod access;
 pub mod api;

@@ -85,7 +85,11 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
     gauges(&mut registry, "queue_depth", help, queues);
     if let Some(spool) = reading.spool {
         let help = "Messages that wait for RabbitMQ in the data directory";
-        gauge(&mut registry, "spool_depth", help, whole(spool));
+        gauge(&mut registry, "spool_depth", help, whole(spool.messages));
+        let help = "What they take there";
+        gauge(&mut registry, "spool_bytes", help, whole(spool.bytes));
+        let help = "What they may take there; beyond it 503; 0: nothing more is kept";
+        gauge(&mut registry, "spool_limit_bytes", help, whole(spool.limit));
     }
     clerk(&mut registry, reading);
     for counted in reading.counted {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::admin::QueueDepth;
+use crate::admin::{QueueDepth, SpoolDepth};
 use crate::backoff::Backoff;
 use crate::clock::SystemClock;
 use crate::config::{BrokerSettings, Config};
@@ -186,14 +186,24 @@ impl Queue {
     }
 
     /// How much the spool holds, whenever it is asked; `None` where there is none.
-    pub(in crate::cli) fn spool_depth(&self) -> impl Fn() -> Option<u64> + Send + Sync + use<> {
+    pub(in crate::cli) fn spool_depth(
+        &self,
+    ) -> impl Fn() -> Option<SpoolDepth> + Send + Sync + use<> {
         let spool = match self {
             Self::Broker {
                 spool: Some(spool), ..
             } => Some(Arc::clone(&spool.publisher)),
             _ => None,
         };
-        move || Some(spool.as_ref()?.depth().messages)
+        move || {
+            let spool = spool.as_ref()?;
+            let depth = spool.depth();
+            Some(SpoolDepth {
+                messages: depth.messages,
+                bytes: depth.bytes,
+                limit: spool.limit(),
+            })
+        }
     }
 
     /// Closes it; to be called when nobody works with it any more.

@@ -89,6 +89,11 @@ impl SpoolingPublisher {
         self.spool.oldest()
     }
 
+    /// What it holds at most, in bytes; zero: it takes nothing more.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     fn is_switched_off(&self) -> bool {
         self.limit == 0
     }

@@ -7,10 +7,10 @@ use std::net::{SocketAddr, TcpStream};
 use super::process::{CLERK_KEY, CREATED, Home, PAID, SECRETS, fixture, free_address, wait_until};
 
 /// What a scraper gets: values by name with labels.
-struct Page(BTreeMap<String, f64>);
+pub(crate) struct Page(pub(crate) BTreeMap<String, f64>);
 
 impl Page {
-    fn of(address: SocketAddr) -> Self {
+    pub(crate) fn of(address: SocketAddr) -> Self {
         let text = request(address, "GET /metrics HTTP/1.1\r\n", "");
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let figures = body.lines().filter(|line| !line.starts_with('#'));
@@ -21,13 +21,13 @@ impl Page {
         Self(figures.collect())
     }
 
-    fn value(&self, name: &str) -> f64 {
+    pub(crate) fn value(&self, name: &str) -> f64 {
         let known = self.0.get(name);
         *known.unwrap_or_else(|| panic!("no {name} in {:#?}", self.0.keys()))
     }
 
     /// Names with the names of their labels, as the README writes them.
-    fn families(&self) -> BTreeSet<String> {
+    pub(crate) fn families(&self) -> BTreeSet<String> {
         let keys = self.0.keys().map(|key| {
             let (name, labels) = key.split_once('{').unwrap_or((key, ""));
             let labels = labels.trim_end_matches('}').split(',');
@@ -67,7 +67,7 @@ fn request(address: SocketAddr, line: &str, rest: &str) -> String {
 }
 
 /// Those that the README's table names.
-fn documented() -> BTreeSet<String> {
+pub(crate) fn documented() -> BTreeSet<String> {
     let readme = include_str!("../../../README.md");
     let table = readme.lines();
     let table = table.skip_while(|line| !line.starts_with("| metric |"));
@@ -160,10 +160,7 @@ async fn every_documented_metric_is_there_and_counts() {
     });
     let page = Page::of(address);
     let mut documented = documented();
-    assert!(
-        documented.remove("hookmirror_spool_depth"),
-        "{documented:?}"
-    );
+    documented.retain(|name| !name.starts_with("hookmirror_spool_"));
     assert_eq!(page.families(), documented, "README.md, \"Metrics\"");
 
     let requests = |source: &str, outcome: &str| {

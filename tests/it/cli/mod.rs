@@ -8,7 +8,7 @@ mod doctor;
 mod erasure;
 mod events;
 mod failures;
-mod figures;
+pub(crate) mod figures;
 mod help;
 mod log;
 mod metrics;

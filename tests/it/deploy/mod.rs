@@ -9,6 +9,11 @@ use hookmirror::config::SETTINGS;
 use hookmirror::queue::rabbitmq::Topology;
 use serde_json::{Value, json};
 
+mod alerts;
+mod figures;
+mod promql;
+mod runbook;
+
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
