@@ -23,6 +23,7 @@ mod listing;
 mod operators;
 mod outbox;
 mod payments;
+mod plans;
 mod postgres;
 mod reassessment;
 mod retries;
