@@ -9,10 +9,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use hookmirror::model::event::EventId;
 use hookmirror::model::ledger::{EventFilter, Position};
-use hookmirror::model::source::SourceName;
-use hookmirror::model::state::EventState;
 use hookmirror::model::time::Timestamp;
 use hookmirror::store::postgres::PostgresStore;
 use hookmirror::store::sqlite::SqliteStore;
@@ -20,8 +17,13 @@ use hookmirror::store::{Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
+mod questions;
 mod rows;
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "it is made for tests, which use more of it"
+)]
 mod support;
 mod writing;
 
@@ -106,114 +108,6 @@ async fn main() -> Result<ExitCode, Failed> {
     })
 }
 
-/// Every filter by itself, those of frequent and of rare things, and the usual ones together.
-fn questions(rows: u64) -> Vec<(&'static str, EventFilter)> {
-    let all = EventFilter::default;
-    let state = |state| EventFilter {
-        states: vec![state],
-        ..all()
-    };
-    let source = |name| EventFilter {
-        source: SourceName::parse(name),
-        ..all()
-    };
-    let of_type = |pattern: &str| EventFilter {
-        event_type: Some(pattern.to_owned()),
-        ..all()
-    };
-    let days_ago = |days: i64| Some(Timestamp::from_seconds(rows::NEWEST - days * 86_400));
-    let error = |text: &str| EventFilter {
-        error: Some(text.to_owned()),
-        ..all()
-    };
-    vec![
-        ("everything", all()),
-        ("state applied", state(EventState::Applied)),
-        ("state ignored", state(EventState::Ignored)),
-        ("state failed", state(EventState::Failed)),
-        ("state retrying", state(EventState::Retrying)),
-        ("state queued: none", state(EventState::Queued)),
-        ("source stripe", source("stripe")),
-        ("source clerk-test: rare", source("clerk-test")),
-        ("type checkout.*", of_type("checkout.*")),
-        ("type *.deleted", of_type("*.deleted")),
-        ("type *.updated: frequent", of_type("*.updated")),
-        ("type payout.paid: rare", of_type("payout.paid")),
-        ("type nothing.*: none", of_type("nothing.*")),
-        (
-            "subject",
-            EventFilter {
-                subject: Some("cus_4711".to_owned()),
-                ..all()
-            },
-        ),
-        (
-            "since yesterday",
-            EventFilter {
-                since: days_ago(1),
-                ..all()
-            },
-        ),
-        (
-            "until 80 days ago",
-            EventFilter {
-                until: days_ago(80),
-                ..all()
-            },
-        ),
-        (
-            "a day 45 days ago",
-            EventFilter {
-                since: days_ago(45),
-                until: days_ago(44),
-                ..all()
-            },
-        ),
-        (
-            "fingerprint",
-            EventFilter {
-                fingerprint: Some("fingerprint_0".to_owned()),
-                ..all()
-            },
-        ),
-        (
-            "id",
-            EventFilter {
-                ids: EventId::parse(&format!("evt_{}", rows / 2))
-                    .into_iter()
-                    .collect(),
-                ..all()
-            },
-        ),
-        ("error in many", error("IS missing")),
-        ("error in none", error("no such text")),
-        (
-            "failed, stripe, invoice.*",
-            EventFilter {
-                event_type: Some("invoice.*".to_owned()),
-                source: SourceName::parse("stripe"),
-                ..state(EventState::Failed)
-            },
-        ),
-        (
-            "applied, user.*, since 30 days",
-            EventFilter {
-                event_type: Some("user.*".to_owned()),
-                since: days_ago(30),
-                ..state(EventState::Applied)
-            },
-        ),
-        (
-            "failed, text, since 7 days",
-            EventFilter {
-                since: days_ago(7),
-                states: vec![EventState::Failed],
-                ..error("field_3")
-            },
-        ),
-    ]
-}
-
 /// Answers whether one of the answers took too long.
 async fn ask(engine: &str, store: &dyn Store, options: &Options) -> Result<bool, Failed> {
     let mut is_slow = false;
@@ -240,7 +134,7 @@ async fn ask(engine: &str, store: &dyn Store, options: &Options) -> Result<bool,
             .remove(0)
             .key,
     };
-    for (question, filter) in questions(options.rows) {
+    for (question, filter) in questions::questions(options.rows) {
         let (met, took) =
             measure(async || Ok(store.page_events(&filter, None, PAGE).await?.len())).await?;
         say(&format!("list {question}"), met as u64, took);

@@ -47,6 +47,23 @@ impl Way {
     }
 }
 
+/// The same events after the same position, with one bound at the newer end: an index is entered at
+/// one place, and what lies between that and a second bound would be read for nothing.
+pub(super) fn narrowed<'p>(
+    filter: &EventFilter,
+    after: Option<&'p Position>,
+) -> (EventFilter, Option<&'p Position>) {
+    let mut filter = filter.clone();
+    let Some(after) = after else {
+        return (filter, None);
+    };
+    if filter.until.is_some_and(|until| until <= after.received_at) {
+        return (filter, None);
+    }
+    filter.until = None;
+    (filter, Some(after))
+}
+
 /// Looks for events.
 #[async_trait]
 pub trait Findings {

@@ -20,7 +20,7 @@ Examples:
   hookmirror events list --state failed
   hookmirror events list --source stripe --type 'checkout.*' --since 2026-11-01
   hookmirror events list --subject user_2g7np7Hrk0SN6kj5EDMLDaKNL0S --json")]
-    List(list::ListArgs),
+    List(Box<list::ListArgs>),
     /// Show one event in full: every attempt, the error, and its payload, masked
     #[command(after_help = "\
 Examples:
@@ -100,7 +100,7 @@ A dry run that finds something ends with 3.")]
 pub(super) async fn events(command: EventsCommand) -> Result<Ended, CommandError> {
     let config = load_config()?;
     match command {
-        EventsCommand::List(args) => list::list(&config, args).await,
+        EventsCommand::List(args) => list::list(&config, *args).await,
         EventsCommand::Erase(args) => erase::erase(&config, args).await,
         EventsCommand::Show(args) => show::show(&config, args).await,
         EventsCommand::Timeline(args) => timeline::timeline(&config, args).await,

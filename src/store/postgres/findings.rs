@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
-use super::super::findings::{Findings, Way};
+use super::super::findings::{Findings, Way, narrowed};
 use super::super::problem::unavailable;
 use super::read_ledger::{SUMMARY, summary};
 use super::rows::{Reader, stored};
@@ -107,6 +107,8 @@ fn page(
     after: Option<&Position>,
     limit: u32,
 ) -> QueryBuilder<Postgres> {
+    let (filter, after) = &narrowed(filter, after);
+    let after = *after;
     let mut query = QueryBuilder::new(before);
     query.push(KINDS);
     let limit = i64::from(limit);
@@ -163,8 +165,17 @@ fn push_newest_of_kinds(
         .push(SUMMARY)
         .push(" FROM events WHERE")
         .push(OF_KIND)
-        .push(" AND received_at >= COALESCE((SELECT MIN(received_at) FROM newest), '-infinity')");
-    filter::push_times(query, filter);
+        .push(" AND received_at >= COALESCE((SELECT MIN(received_at) FROM newest), ");
+    match filter.since {
+        Some(since) => query.push_bind(stored(since)),
+        None => query.push("'-infinity'"),
+    };
+    query.push(")");
+    let no_older_end = EventFilter {
+        since: None,
+        ..filter.clone()
+    };
+    filter::push_times(query, &no_older_end);
 }
 
 fn push_after(query: &mut QueryBuilder<Postgres>, after: Option<&Position>) {

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::super::findings::{Findings, Way};
+use super::super::findings::{Findings, Way, narrowed};
 use super::super::problem::unavailable;
 use super::filter;
 use super::read_ledger::{SUMMARY, summary};
@@ -18,15 +18,23 @@ use crate::model::state::EventState;
 use crate::model::survey::{KindCount, KindSurvey, Survey};
 use crate::model::timeline::Timeline;
 
-/// All kinds that there are: from one to the next, past all events in between.
+/// All kinds that there are: from one to the next, past all events in between. SQLite would look up a
+/// row of three values by the first of them only.
 const KINDS: &str = "WITH RECURSIVE kinds(state, source, event_type) AS ( \
      SELECT * FROM (SELECT state, source, event_type FROM events INDEXED BY events_by_kind \
          ORDER BY state, source, event_type LIMIT 1) \
      UNION ALL \
      SELECT e.state, e.source, e.event_type FROM kinds AS k CROSS JOIN events AS e \
-     ON e.rowid = (SELECT n.rowid FROM events AS n INDEXED BY events_by_kind \
-         WHERE (n.state, n.source, n.event_type) > (k.state, k.source, k.event_type) \
-         ORDER BY n.state, n.source, n.event_type LIMIT 1)) ";
+     ON e.rowid = COALESCE( \
+         (SELECT n.rowid FROM events AS n INDEXED BY events_by_kind \
+             WHERE n.state = k.state AND n.source = k.source AND n.event_type > k.event_type \
+             ORDER BY n.event_type LIMIT 1), \
+         (SELECT n.rowid FROM events AS n INDEXED BY events_by_kind \
+             WHERE n.state = k.state AND n.source > k.source \
+             ORDER BY n.source, n.event_type LIMIT 1), \
+         (SELECT n.rowid FROM events AS n INDEXED BY events_by_kind \
+             WHERE n.state > k.state \
+             ORDER BY n.state, n.source, n.event_type LIMIT 1))) ";
 const OF_KIND: &str = " state = of_state AND source = of_source AND event_type = of_type ";
 const ORDER: &str = " ORDER BY received_at DESC, source, event_id LIMIT ";
 
@@ -105,6 +113,8 @@ fn page(
     after: Option<&Position>,
     limit: u32,
 ) -> QueryBuilder<Sqlite> {
+    let (filter, after) = &narrowed(filter, after);
+    let after = *after;
     let mut query = QueryBuilder::new(before);
     query.push(KINDS);
     match Way::of(filter) {
@@ -149,8 +159,17 @@ fn push_newest_of_kinds(
         .push(SUMMARY)
         .push(" FROM wanted CROSS JOIN events INDEXED BY events_by_kind WHERE")
         .push(OF_KIND)
-        .push(" AND received_at >= COALESCE((SELECT MIN(received_at) FROM newest), '')");
-    filter::push_times(query, filter);
+        .push(" AND received_at >= COALESCE((SELECT MIN(received_at) FROM newest), ");
+    match filter.since {
+        Some(since) => query.push_bind(since.to_string()),
+        None => query.push("''"),
+    };
+    query.push(")");
+    let no_older_end = EventFilter {
+        since: None,
+        ..filter.clone()
+    };
+    filter::push_times(query, &no_older_end);
 }
 
 fn push_after(query: &mut QueryBuilder<Sqlite>, after: &Position) {

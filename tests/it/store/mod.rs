@@ -26,6 +26,7 @@ mod operators;
 mod outbox;
 mod pauses;
 mod payments;
+mod plans;
 mod postgres;
 mod previews;
 mod reassessment;
