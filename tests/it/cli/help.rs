@@ -42,7 +42,7 @@ fn every_command_explains_itself() {
             stack.push((path, subcommand.clone()));
         }
     }
-    assert_eq!(seen, 44, "one file for each command");
+    assert_eq!(seen, 46, "one file for each command");
 }
 
 /// The commands that do something, each with the words that call it.
