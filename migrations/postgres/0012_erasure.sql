@@ -24,5 +24,4 @@ CREATE TABLE erased_subjects (
     PRIMARY KEY (subject, user_id)
 );
 
-CREATE INDEX customers_by_user ON customers (named_user_id);
 CREATE INDEX outbox_attempts_by_time ON outbox_attempts (at);
