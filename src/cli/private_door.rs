@@ -11,11 +11,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::engines::queue::waiting;
-use crate::admin::api::AskQueue;
-use crate::admin::{self, Desk, Figures, Sources};
+use crate::admin::api::{AskQueue, Decider};
+use crate::admin::{self, Desk, Figures};
 use crate::config::Config;
 use crate::error_chain::ErrorChain;
 use crate::ingress::{self, Limits};
+use crate::model::source::{Source, Sources};
+use crate::worker;
 
 /// Who asks are a few scrapers and people.
 const CONNECTIONS: usize = 32;
@@ -30,6 +32,7 @@ pub(super) struct PrivateDoor {
     may_be_missing: bool,
     token: Option<SecretString>,
     ask_queue: AskQueue,
+    configured: Vec<Source>,
 }
 
 impl PrivateDoor {
@@ -41,6 +44,11 @@ impl PrivateDoor {
             may_be_missing: settings.is_at_the_default(),
             token: settings.token.clone(),
             ask_queue: ask_queue(config),
+            configured: config
+                .sources
+                .iter()
+                .map(|settings| settings.source.clone())
+                .collect(),
         })
     }
 
@@ -48,13 +56,15 @@ impl PrivateDoor {
     /// asked for it: several roles on one machine have the same default.
     pub(super) async fn open(
         self,
-        sources: Sources,
+        sources: admin::Sources,
         stop: CancellationToken,
     ) -> anyhow::Result<Option<impl Future<Output = ()> + Send + 'static>> {
         let Self { listen, token, .. } = self;
         let desk = Desk {
             store: sources.store.clone(),
             queue: self.ask_queue,
+            decide: decider(self.configured.iter().cloned().collect()),
+            sources: self.configured,
             clock: Arc::clone(&sources.clock),
         };
         let listener = match TcpListener::bind(listen).await {
@@ -97,4 +107,9 @@ fn ask_queue(config: &Config) -> AskQueue {
             .map(|answer| answer.map_err(|error| ErrorChain(error.as_ref()).to_string()))
             .boxed()
     })
+}
+
+/// What the handlers of this program say of events from these sources.
+fn decider(sources: Sources) -> Decider {
+    Box::new(move |event| worker::decide(&sources, event))
 }

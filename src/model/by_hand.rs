@@ -41,7 +41,6 @@ pub struct StateTally {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChangedEvents {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// What it is done to, as it was before.
     pub tally: Vec<EventTally>,

@@ -30,7 +30,6 @@ pub struct FailureReport {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Done {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// The groups that were named and are known, as they were before.
     pub groups: Vec<FailureGroup>,

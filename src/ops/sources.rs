@@ -41,7 +41,6 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Report {
     /// The line in the record of what operators did.
-    #[serde(flatten)]
     pub action: ActionRecord,
     /// The sources that it is about, as they were before.
     pub sources: Vec<KnownSource>,

@@ -3,8 +3,10 @@
 
 use super::outbox::RetriedState;
 use crate::model::event::{EventId, EventKey};
+use crate::model::failure::GroupState;
 use crate::model::operator::{Operator, Reason};
 use crate::model::outbox::DeliveryState;
+use crate::model::replay::{ReplayId, ReplayRate};
 use crate::model::source::SourceName;
 use crate::model::state::EventState;
 use crate::model::time::Timestamp;
@@ -136,4 +138,48 @@ pub fn operator(name: &str) -> Result<Operator, String> {
 /// What to write instead.
 pub fn reason(text: &str) -> Result<Reason, String> {
     Reason::parse(text).ok_or_else(|| "write one line of up to 1000 characters".to_owned())
+}
+
+/// What events are filed under. Never an address of a person: commands and requests are recorded.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn subject(id: &str) -> Result<String, String> {
+    let fits = (1..=255).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    if !fits || id.contains('@') {
+        return Err("not what events are filed under: user_…, cus_…, cs_… or the like".to_owned());
+    }
+    Ok(id.to_owned())
+}
+
+/// A state of a group of failures, by its word.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn group_state(word: &str) -> Result<GroupState, String> {
+    GroupState::parse(word).ok_or_else(|| {
+        let known = GroupState::ALL.map(GroupState::as_str);
+        format!("not a state; the states are {}", known.join(", "))
+    })
+}
+
+/// How many events a replay puts on the queue in a second.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn replay_rate(number: u32) -> Result<ReplayRate, String> {
+    let most = ReplayRate::MOST;
+    ReplayRate::new(number).ok_or_else(|| format!("write a number from 1 to {most}"))
+}
+
+/// The number of a replay.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn replay(number: &str) -> Result<ReplayId, String> {
+    ReplayId::parse(number).ok_or_else(|| "a replay has a number, such as 7".to_owned())
 }

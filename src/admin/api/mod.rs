@@ -28,17 +28,23 @@ use utoipa_axum::routes;
 
 pub(super) use self::problem::Problem;
 use crate::clock::Clock;
+use crate::model::changes::Planned;
+use crate::model::event::Event;
 use crate::model::ledger::Waiting;
+use crate::model::source::Source;
 use crate::store::Store;
 
 mod acting;
 mod actions;
+mod events;
+mod failures;
 mod ledger;
 mod outbox;
 mod payments;
 mod problem;
 mod replays;
 mod request;
+mod sources;
 mod users;
 
 /// How long one answer may take. What lists and plans takes a fraction of a second.
@@ -47,12 +53,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Answers what the queue holds, or why that is not known.
 pub type AskQueue = Box<dyn Fn() -> BoxFuture<'static, Result<Waiting, String>> + Send + Sync>;
 
+/// Says what is to be done about an event.
+pub type Decider = Box<dyn Fn(Event) -> Planned + Send + Sync>;
+
 /// What requests are answered from. What this process has no part in is not there.
 pub struct Desk {
     /// The database.
     pub store: Option<Arc<dyn Store>>,
     /// What the queue holds.
     pub queue: AskQueue,
+    /// The sources that are configured.
+    pub sources: Vec<Source>,
+    /// What the handlers of this program say of an event.
+    pub decide: Decider,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -85,7 +98,21 @@ struct Description;
 fn described() -> OpenApiRouter<Arc<Desk>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(ledger::list))
+        .routes(routes!(ledger::show))
+        .routes(routes!(ledger::timeline))
         .routes(routes!(ledger::stats))
+        .routes(routes!(events::preview))
+        .routes(routes!(events::discard))
+        .routes(routes!(events::retry))
+        .routes(routes!(events::erase))
+        .routes(routes!(failures::list))
+        .routes(routes!(failures::show))
+        .routes(routes!(failures::acknowledge))
+        .routes(routes!(failures::resolve))
+        .routes(routes!(failures::reopen))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::pause))
+        .routes(routes!(sources::resume))
         .routes(routes!(replays::list, replays::order))
         .routes(routes!(replays::status))
         .routes(routes!(replays::events))

@@ -15,6 +15,7 @@ use crate::model::replay::{
     CancelledReplay, Replay, ReplayId, ReplayOrder, ReplayRate, ReplayScope, ReplayedEvent,
 };
 use crate::ops::replays::{self, Ordered, ReplayError, Status};
+use crate::ops::wanted;
 
 impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Self {
@@ -26,7 +27,7 @@ impl From<ReplayError> for Problem {
 }
 
 fn replay(id: &str) -> Result<ReplayId, Problem> {
-    ReplayId::parse(id).ok_or_else(|| Problem::invalid("a replay has a number"))
+    wanted::replay(id).map_err(Problem::invalid)
 }
 
 /// Which events to process again, how fast, and whether for real.
@@ -61,18 +62,15 @@ pub(super) async fn order(
             "say which events: a filter, or all (and not both)",
         ));
     }
-    let rate = request.rate.map(|rate| {
-        let most = ReplayRate::MOST;
-        ReplayRate::new(rate)
-            .ok_or_else(|| Problem::invalid(format!("rate: write a number from 1 to {most}")))
-    });
+    let rate = request.rate.map(wanted::replay_rate).transpose();
+    let rate = rate.map_err(|problem| Problem::invalid(format!("rate: {problem}")))?;
     let (operator, mode) = request.acting.understood()?;
     let order = ReplayOrder {
         scope: ReplayScope {
             filter,
             limit: request.limit,
         },
-        rate: rate.transpose()?.unwrap_or(ReplayRate::DEFAULT),
+        rate: rate.unwrap_or(ReplayRate::DEFAULT),
         operator,
     };
     let now = desk.clock.now();

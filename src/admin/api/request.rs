@@ -121,6 +121,16 @@ impl Parameters {
         limit.unwrap_or(DEFAULT_LIMIT)
     }
 
+    /// `true`, `false`, or nothing, which is `false`.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        let value = self.parsed(name, |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("write true or false".to_owned()),
+        });
+        value.unwrap_or_default()
+    }
+
     /// Nothing else was said, and all that was said was understood.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.pairs.iter();

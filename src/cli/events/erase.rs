@@ -12,22 +12,15 @@ use crate::config::Config;
 use crate::model::retention::{Erasable, Erasure};
 use crate::model::user::UserId;
 use crate::ops::erasure::{self as ops, Request};
+use crate::ops::wanted;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EraseArgs {
     /// Whom or what: user_…, cus_…, cs_…, pi_…, as `events list` shows it
-    #[arg(value_name = "SUBJECT", required = true, value_parser = parse_subject)]
+    #[arg(value_name = "SUBJECT", required = true, value_parser = wanted::subject)]
     subjects: Vec<String>,
     #[command(flatten)]
     acting: ActingArgs,
-}
-
-fn parse_subject(subject: &str) -> Result<String, String> {
-    let fits = (1..=255).contains(&subject.len()) && subject.bytes().all(|b| b.is_ascii_graphic());
-    if !fits || subject.contains('@') {
-        return Err("not what events are filed under: user_…, cus_…, cs_… or the like".to_owned());
-    }
-    Ok(subject.to_owned())
 }
 
 pub(super) async fn erase(config: &Config, args: EraseArgs) -> Result<Ended, CommandError> {

@@ -9,11 +9,12 @@ use crate::config::Config;
 use crate::model::operator::ActionRecord;
 use crate::model::timeline::Happening;
 use crate::ops::find::timeline as read;
+use crate::ops::wanted;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TimelineArgs {
     /// A user, or anything of Stripe's
-    #[arg(value_parser = parse_subject)]
+    #[arg(value_parser = wanted::subject)]
     subject: String,
     /// At most this many lines, the newest
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -21,12 +22,6 @@ pub(in crate::cli) struct TimelineArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
-}
-
-fn parse_subject(id: &str) -> Result<String, String> {
-    let fits = !id.is_empty() && id.len() <= 255 && id.bytes().all(|b| b.is_ascii_graphic());
-    fits.then(|| id.to_owned())
-        .ok_or_else(|| "not an id, such as user_… or cs_…".to_owned())
 }
 
 pub(super) async fn timeline(config: &Config, args: TimelineArgs) -> Result<Ended, CommandError> {

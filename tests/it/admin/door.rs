@@ -7,8 +7,9 @@ use axum::body::{Body, to_bytes};
 use futures_util::FutureExt;
 use hookmirror::admin::{Desk, Figures, Sources, router};
 use hookmirror::model::ledger::Waiting;
-use hookmirror::model::source::Provider;
+use hookmirror::model::source::{Provider, Source};
 use hookmirror::store::Store;
+use hookmirror::worker;
 use http::{Method, Request, StatusCode, header};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -50,6 +51,13 @@ impl Door {
         let desk = Desk {
             store,
             queue: Box::new(|| async { Ok(Waiting::default()) }.boxed()),
+            sources: Provider::ALL.into_iter().map(Source::from).collect(),
+            decide: Box::new(|event| {
+                worker::decide(
+                    &Provider::ALL.into_iter().map(Source::from).collect(),
+                    event,
+                )
+            }),
             clock,
         };
         let token = token.map(Into::into);

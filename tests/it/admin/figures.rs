@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 use hookmirror::admin::{Desk, Figures, Sources, router};
 use hookmirror::clock::SystemClock;
 use hookmirror::model::ledger::Waiting;
-use hookmirror::model::source::Provider;
+use hookmirror::model::source::{Provider, Source};
 use hookmirror::store::StoreError;
+use hookmirror::worker;
 use http::Request;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -59,6 +60,13 @@ async fn a_database_that_is_slow_to_count_is_left_alone_for_longer() {
     let desk = Desk {
         store: None,
         queue: Box::new(|| async { Ok(Waiting::default()) }.boxed()),
+        sources: Provider::ALL.into_iter().map(Source::from).collect(),
+        decide: Box::new(|event| {
+            worker::decide(
+                &Provider::ALL.into_iter().map(Source::from).collect(),
+                event,
+            )
+        }),
         clock: Arc::new(SystemClock),
     };
     let listener = TowerToHyperService::new(router(Arc::new(figures), desk, None));
