@@ -54,7 +54,7 @@ fn filters(fingerprint: &str) -> Vec<EventFilter> {
         },
         EventFilter {
             states: vec![EventState::Applied, EventState::Retrying],
-            source: clerk.clone(),
+            source: clerk,
             ..all()
         },
         EventFilter {
