@@ -77,6 +77,7 @@
 //! | change what is at RabbitMQ | `queue/rabbitmq/topology.rs`, `deploy/rabbitmq/definitions.json` (a test compares them) |
 //! | change how long something is kept | `config/retention.rs`, `retention/`; whose payloads are erased: `store/erasure.rs` |
 //! | change how much Clerk is sent | `outbox/budget.rs`; when nothing is: `outbox/gate.rs` |
+//! | let events be found by something else | [`model::ledger::EventFilter`], `cli/filter.rs`, each engine's `filter.rs`; by which index: `store/findings.rs` (`cargo bench --bench ledger` tells what it costs) |
 //! | let an operator see or do more | [`ops`], then a command in [`cli`]; what changes something is told by `cli/acting.rs` whether to, and recorded by the store |
 //!
 //! # Promises

@@ -52,7 +52,7 @@ pub(crate) struct KindSurvey {
 }
 
 impl Survey {
-    /// Adds kinds up. The subjects are not known of them.
+    /// Adds kinds up. What they are about is not known of them.
     pub(crate) fn of(kinds: impl IntoIterator<Item = KindSurvey>) -> Self {
         let mut survey = Self::default();
         for kind in kinds {
@@ -65,6 +65,7 @@ impl Survey {
             survey.newest = survey.newest.max(kind.newest);
             survey.by.push(kind.count);
         }
+        survey.subjects = (survey.matched == 0).then_some(0);
         let order = |kind: &KindCount| {
             let key = (kind.source.clone(), kind.event_type.to_string(), kind.state);
             (std::cmp::Reverse(kind.events), key)
@@ -73,8 +74,8 @@ impl Survey {
         survey
     }
 
-    /// Whether their subjects are few enough to be counted.
+    /// Whether there are subjects to be counted, few enough.
     pub(crate) fn counts_subjects(&self) -> bool {
-        self.matched <= COUNT_SUBJECTS_OF
+        (1..=COUNT_SUBJECTS_OF).contains(&self.matched)
     }
 }
