@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error_chain::ErrorChain;
 use crate::metrics::Counted;
 use crate::model::ledger::EventCounts;
+use crate::model::replay::ReplayProgress;
 use crate::model::source::SourceName;
 use crate::model::time::Timestamp;
 use crate::ops::outbox::{Summary, summary};
@@ -90,6 +91,8 @@ pub(super) struct FromDatabase {
     pub(super) latest: Option<Vec<(SourceName, Option<Timestamp>)>>,
     /// When the oldest event was that should be applied and is not; there may be none.
     pub(super) oldest_unapplied: Option<Option<Timestamp>>,
+    /// The replays that run, and how far they are.
+    pub(super) replays: Option<Vec<ReplayProgress>>,
     /// Questions that were not answered.
     pub(super) errors: u64,
 }
@@ -153,17 +156,19 @@ impl Figures {
             return known.clone();
         }
         let begun = Instant::now();
-        let (events, outbox, latest, oldest_unapplied) = tokio::join!(
+        let (events, outbox, latest, oldest_unapplied, replays) = tokio::join!(
             in_time("count events", store.count_events(&[])),
             in_time("add up the outbox", summary(store)),
             in_time("look for the latest events", store.last_received(names)),
-            in_time("look for the oldest event", store.oldest_unapplied())
+            in_time("look for the oldest event", store.oldest_unapplied()),
+            in_time("look for replays", store.running_replays())
         );
         let unanswered = [
             events.is_none(),
             outbox.is_none(),
             latest.is_none(),
             oldest_unapplied.is_none(),
+            replays.is_none(),
         ];
         let errors = unanswered.into_iter().map(u64::from).sum();
         let read = FromDatabase {
@@ -171,6 +176,7 @@ impl Figures {
             outbox,
             latest: latest.map(|latest| names.iter().cloned().zip(latest).collect()),
             oldest_unapplied,
+            replays,
             errors,
         };
         let fresh = FRESH.max(begun.elapsed() * REST);

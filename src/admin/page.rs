@@ -1,6 +1,7 @@
 //! The figures as Prometheus reads them. Names and labels are an interface: the README lists them.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -22,6 +23,7 @@ pub(super) fn write(reading: &Reading<'_>) -> Result<String, fmt::Error> {
     let age = |since: Timestamp| whole(reading.now.since(since).as_secs());
     process(&mut registry, reading);
     freshness(&mut registry, reading);
+    replays(&mut registry, reading);
     if let Some(events) = &reading.database.events {
         let states = events.states.iter().map(|count| {
             let source = ("source", count.source.to_string());
@@ -181,4 +183,20 @@ fn gauges(
 
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn replays(registry: &mut Registry, reading: &Reading<'_>) {
+    let family: Family<Labels, Gauge<f64, AtomicU64>> = Family::default();
+    let running = reading.database.replays.iter().flatten();
+    let mut is_empty = true;
+    for replay in running {
+        let labels = vec![("replay", replay.id.to_string())];
+        let share = replay.done as f64 / replay.total.max(1) as f64;
+        family.get_or_create(&labels).set(share);
+        is_empty = false;
+    }
+    if !is_empty {
+        let help = "How much of a running replay is done, 0 to 1; gone when it has ended";
+        registry.register("replay_progress", help, family);
+    }
 }

@@ -4,11 +4,29 @@ use console::style;
 use serde_json::Value;
 
 use super::output::{counted, say, shown, state, table};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::model::event::Event;
 use crate::model::preview::{EntityChange, EntityPreview};
-use crate::ops::preview::{EventOutlook, Preview};
+use crate::model::source::Sources;
+use crate::ops::preview::{self as ops, EventOutlook, Preview, Request};
+use crate::store::{Store, StoreError};
+use crate::worker;
 
 /// Characters of one value that are shown.
 const WIDTH: usize = 60;
+
+/// Has the events applied as the handlers of this program would have it, and undone.
+pub(super) async fn of(
+    config: &Config,
+    store: &dyn Store,
+    wanted: Request,
+) -> Result<Preview, StoreError> {
+    let configured = config.sources.iter();
+    let sources: Sources = configured.map(|settings| settings.source.clone()).collect();
+    let decide = |event: Event| worker::decide(&sources, event);
+    ops::preview(store, &decide, wanted, SystemClock.now()).await
+}
 
 /// Prints a preview.
 pub(super) fn tell(preview: &Preview) {

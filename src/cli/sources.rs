@@ -17,6 +17,10 @@ use crate::ops::wanted;
 #[derive(Debug, Subcommand)]
 pub(super) enum SourcesCommand {
     /// List sources: whether they are paused, and what waits
+    #[command(after_help = "\
+Examples:
+  hookmirror sources list
+  hookmirror sources list --json")]
     List(ListArgs),
     /// Put the events of sources aside, without processing them; a dry run without --execute
     #[command(after_help = "\

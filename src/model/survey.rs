@@ -22,6 +22,8 @@ pub struct KindCount {
     pub state: EventState,
     /// Distinct events.
     pub events: u64,
+    /// Those among them whose payload is kept.
+    pub with_payload: u64,
 }
 
 /// Everything that a filter matches, counted at one moment.
@@ -46,7 +48,6 @@ pub struct Survey {
 #[derive(Clone, Debug)]
 pub(crate) struct KindSurvey {
     pub(crate) count: KindCount,
-    pub(crate) with_payload: u64,
     pub(crate) oldest: Option<Timestamp>,
     pub(crate) newest: Option<Timestamp>,
 }
@@ -60,7 +61,7 @@ impl Survey {
                 continue;
             }
             survey.matched += kind.count.events;
-            survey.with_payload += kind.with_payload;
+            survey.with_payload += kind.count.with_payload;
             survey.oldest = [survey.oldest, kind.oldest].into_iter().flatten().min();
             survey.newest = survey.newest.max(kind.newest);
             survey.by.push(kind.count);

@@ -6,15 +6,11 @@ use super::super::engines::database::existing_store;
 use super::super::filter::FilterArgs;
 use super::super::output::say_json;
 use super::super::{CommandError, Ended, acting, preview};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::model::event::Event;
 use crate::model::ledger::EventFilter;
 use crate::model::operator::Operator;
-use crate::model::source::Sources;
-use crate::ops::preview::{self as ops, MOST, Request};
+use crate::ops::preview::{MOST, Request};
 use crate::ops::wanted;
-use crate::worker;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PreviewArgs {
@@ -37,16 +33,13 @@ pub(in crate::cli) struct PreviewArgs {
 
 pub(super) async fn preview(config: &Config, args: PreviewArgs) -> Result<Ended, CommandError> {
     let store = existing_store(config).await?;
-    let configured = config.sources.iter();
-    let sources: Sources = configured.map(|settings| settings.source.clone()).collect();
-    let decide = |event: Event| worker::decide(&sources, event);
     let request = Request {
         filter: EventFilter::from(args.filter),
         limit: args.limit,
         reveal: args.reveal,
         operator: acting::who(args.operator, config),
     };
-    let previewed = ops::preview(&*store, &decide, request, SystemClock.now()).await?;
+    let previewed = preview::of(config, &*store, request).await?;
     if args.json {
         say_json(&previewed)?;
     } else {

@@ -29,6 +29,7 @@ mod status;
 #[command(after_help = "\
 Examples:
   hookmirror replay --state failed
+  hookmirror replay --fingerprint 5f0c0a2be1d4 --preview
   hookmirror replay --fingerprint 5f0c0a2be1d4 --execute --reason 'fixed in 1.4.2, OPS-123'
   hookmirror replay --type 'checkout.*' --since 2026-11-01 --limit 100 --rate 10
   hookmirror replay --id evt_1SVnL7LmQ8rTzXwYk2PdHc4B --execute --reason 'asked support'
@@ -57,6 +58,12 @@ struct OrderArgs {
     /// Do not watch it, on a terminal either
     #[arg(long)]
     detach: bool,
+    /// Tell what would change, too: applies the first 1000 of the events in a transaction that is undone
+    #[arg(long, conflicts_with = "execute")]
+    preview: bool,
+    /// Show names, addresses and metadata in the preview as they are
+    #[arg(long, requires = "preview")]
+    reveal: bool,
     #[command(flatten)]
     acting: ActingArgs,
 }
@@ -64,6 +71,10 @@ struct OrderArgs {
 #[derive(Debug, Subcommand)]
 enum ReplayCommand {
     /// List replays, newest first
+    #[command(after_help = "\
+Examples:
+  hookmirror replay list
+  hookmirror replay list --limit 5 --json")]
     List(ListArgs),
     /// Show how far a replay is, and what came of it
     #[command(after_help = "\

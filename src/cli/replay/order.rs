@@ -3,9 +3,11 @@
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::super::engines::database::existing_store;
 use super::super::output::{counted, listing, say, say_json, shown, state};
-use super::super::{CommandError, Ended};
+use super::super::{CommandError, Ended, preview};
 use super::start_command::start_command;
 use super::{OrderArgs, follow, now};
 use crate::config::Config;
@@ -14,10 +16,20 @@ use crate::model::replay::plan::{ReplayPlan, ReplayedKind};
 use crate::model::replay::{ReplayOrder, ReplayScope};
 use crate::model::state::EventState;
 use crate::model::time::Age;
+use crate::ops::preview::{MOST, Preview, Request};
 use crate::ops::replays::{self, Ordered, Planned, Started};
 
 /// How many kinds of events a plan shows.
 const KINDS: usize = 20;
+
+/// What is told as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    ordered: &'a Ordered,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<&'a Preview>,
+}
 
 pub(super) async fn order(config: &Config, args: OrderArgs) -> Result<Ended, CommandError> {
     let OrderArgs {
@@ -26,6 +38,8 @@ pub(super) async fn order(config: &Config, args: OrderArgs) -> Result<Ended, Com
         limit,
         rate,
         detach,
+        preview: wants_preview,
+        reveal,
         acting,
     } = args;
     let filter = EventFilter::from(filter);
@@ -49,12 +63,30 @@ pub(super) async fn order(config: &Config, args: OrderArgs) -> Result<Ended, Com
         operator: acting.operator(config),
     };
     let ordered = replays::order(&*store, &order, &acting.mode(), now()).await?;
+    let previewed = if wants_preview {
+        let wanted = Request {
+            filter: order.scope.filter.clone(),
+            limit: limit.unwrap_or(MOST).min(MOST),
+            reveal,
+            operator: order.operator.clone(),
+        };
+        Some(preview::of(config, &*store, wanted).await?)
+    } else {
+        None
+    };
     if acting.json {
-        say_json(&ordered)?;
+        say_json(&Answer {
+            ordered: &ordered,
+            preview: previewed.as_ref(),
+        })?;
     }
     match ordered {
         Ordered::Planned(planned) => {
             if !acting.json {
+                if let Some(previewed) = &previewed {
+                    preview::tell(previewed);
+                    say("");
+                }
                 tell_plan(
                     &planned,
                     &order,
@@ -114,11 +146,11 @@ fn tell_plan(planned: &Planned, order: &ReplayOrder, command: &str) {
     if more > 0 {
         say(&format!("… and {more} more kinds of events"));
     }
-    say(&format!(
-        "\nwould replay {} about {}",
-        counted(plan.events, "event", "events"),
-        counted(plan.subjects, "subject", "subjects")
-    ));
+    let subjects = plan.subjects.map_or_else(String::new, |subjects| {
+        format!(" about {}", counted(subjects, "subject", "subjects"))
+    });
+    let events = counted(plan.events, "event", "events");
+    say(&format!("\nwould replay {events}{subjects}"));
     if let (Some(oldest), Some(newest)) = (plan.oldest, plan.newest) {
         say(&format!("received from {oldest} to {newest}"));
     }

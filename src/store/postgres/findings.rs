@@ -260,8 +260,8 @@ fn read_kind(row: &PgRow) -> Result<KindSurvey, StoreError> {
             event_type: reader.parse("event_type", EventType::parse)?,
             state: reader.parse("state", EventState::parse)?,
             events,
+            with_payload: events.saturating_sub(without_payload),
         },
-        with_payload: events.saturating_sub(without_payload),
         oldest: reader.optional_time("oldest")?,
         newest: reader.optional_time("newest")?,
     })

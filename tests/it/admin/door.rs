@@ -28,6 +28,7 @@ pub(crate) struct Door(TowerToHyperService<Router>);
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
+    pub(crate) text: String,
 }
 
 impl Door {
@@ -78,8 +79,11 @@ impl Door {
         let bytes = to_bytes(response.into_body(), LARGEST_ANSWER)
             .await
             .unwrap();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status, body }
+        Answer {
+            status,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            text: String::from_utf8(bytes.into()).unwrap(),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -61,6 +61,9 @@ async fn a_replay_is_planned_started_watched_and_cancelled() {
         (&status.body["state"], &status.body["total"]),
         (&json!("running"), &json!(1))
     );
+    let figures = door.get("/metrics").await.text;
+    let progress = format!("hookmirror_replay_progress{{replay=\"{id}\"}} 0.0\n");
+    assert!(figures.contains(&progress), "{figures}");
     let events = door.get(&format!("{path}/{id}/events")).await;
     assert_eq!(events.body["events"][0]["event_id"], "evt_1");
 

@@ -49,7 +49,7 @@ async fn what_would_change_is_told_without_names() {
         "applied, user_mirrored",
         "would fail, stays failed: the payload cannot be used",
         "would be created",
-        "first_name           xxx",
+        "first_name           Xxx",
         "previewed 2 of 2 events; nothing was changed",
     ] {
         assert!(shown.stdout.contains(fact), "no {fact:?} in {shown:?}");
@@ -103,10 +103,13 @@ async fn events_are_given_up_or_tried_again() {
         "{none}"
     );
     let due = home.json(with_reason(&["events", "retry", "--json"]));
-    assert_eq!((&due["matched"], &due["changed"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&due["action"]["matched"], &due["action"]["changed"]),
+        (&json!(0), &json!(0))
+    );
     let plan = home.json(with_reason(&["events", "discard", "--all", "--json"]));
     assert_eq!(
-        (&plan["changed"], &plan["tally"][0]["state"]),
+        (&plan["action"]["changed"], &plan["tally"][0]["state"]),
         (&json!(2), &json!("retrying"))
     );
 

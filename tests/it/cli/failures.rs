@@ -99,6 +99,6 @@ fn a_group_is_resolved_by_a_person_with_a_reason() {
         "--reason=no",
         "--json",
     ];
-    assert_eq!(home.json(words)["changed"], 1);
+    assert_eq!(home.json(words)["action"]["changed"], 1);
     assert!(home.output(["failures"]).contains("open"));
 }

@@ -93,7 +93,10 @@ fn a_plan_ends_with_the_command_that_does_it() {
     assert_eq!(planned.code, Some(3));
     let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
     assert_eq!(plan["plan"]["events"], 3);
-    assert_eq!((&plan["matched"], &plan["changed"]), (&json!(3), &json!(0)));
+    assert_eq!(
+        (&plan["action"]["matched"], &plan["action"]["changed"]),
+        (&json!(3), &json!(0))
+    );
 }
 
 #[test]

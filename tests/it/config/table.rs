@@ -18,7 +18,7 @@ fn to_write_a_default_out_changes_nothing() {
         assert_eq!(format!("{written:?}"), nothing_set, "{}", setting.name);
         checked += 1;
     }
-    assert_eq!(checked, 21);
+    assert_eq!(checked, 20);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(super) async fn a_plan_changes_nothing_and_is_recorded(database: &Database) 
     apply(store, 10, &batch).await;
     let all = ordered(EventFilter::default());
     let (plan, action) = store.plan_replay(&all, at(11)).await.unwrap();
-    assert_eq!((plan.events, plan.not_kept, plan.subjects), (4, 0, 1));
+    assert_eq!((plan.events, plan.not_kept, plan.subjects), (4, 0, Some(1)));
     assert_eq!((plan.oldest, plan.newest), (Some(at(1)), Some(at(4))));
     let kind = |planned: &_, state, events| {
         let hookmirror::model::changes::Planned { event, .. } = planned;

@@ -10,6 +10,7 @@ use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction, Reaso
 use crate::model::replay::plan::ReplayPlan;
 use crate::model::replay::{CancelledReplay, ReplayId, ReplayOrder, ReplayScope, StartedReplay};
 use crate::model::time::Timestamp;
+use crate::store::findings::Findings;
 use crate::store::problem::unavailable;
 
 /// Tells what a replay would take, and records that somebody looked.
@@ -19,12 +20,18 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<(ReplayPlan, ActionRecord), StoreError> {
     let doing = "plan a replay";
+    let survey = store.survey(&order.scope.filter).await?;
     let mut transaction = store.begin(doing).await?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable(doing))?;
-    let plan = plan_in(&mut transaction, &order.scope).await?;
+    let plan = match order.scope.limit {
+        Some(limit) if u64::from(limit) < survey.with_payload => {
+            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable(doing))?;
+            plan_in(&mut transaction, &order.scope).await?
+        }
+        _ => ReplayPlan::of(survey),
+    };
     let matched = i64::try_from(plan.events).unwrap_or(i64::MAX);
     let action = order.action(Mode::DryRun);
     let row = operators::record(&mut transaction, &action, matched, 0, now)

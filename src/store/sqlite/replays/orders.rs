@@ -9,6 +9,7 @@ use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction, Reaso
 use crate::model::replay::plan::ReplayPlan;
 use crate::model::replay::{CancelledReplay, ReplayId, ReplayOrder, ReplayScope, StartedReplay};
 use crate::model::time::Timestamp;
+use crate::store::findings::Findings;
 use crate::store::problem::unavailable;
 
 /// Tells what a replay would take, and records that somebody looked.
@@ -18,8 +19,17 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<(ReplayPlan, ActionRecord), StoreError> {
     let doing = "plan a replay";
+    let survey = store.survey(&order.scope.filter).await?;
+    let plan = match order.scope.limit {
+        Some(limit) if u64::from(limit) < survey.with_payload => {
+            let mut snapshot = store.readers.begin().await.map_err(unavailable(doing))?;
+            let plan = plan_in(&mut snapshot, &order.scope).await?;
+            snapshot.commit().await.map_err(unavailable(doing))?;
+            plan
+        }
+        _ => ReplayPlan::of(survey),
+    };
     let mut transaction = store.begin(doing).await?;
-    let plan = plan_in(&mut transaction, &order.scope).await?;
     let matched = i64::try_from(plan.events).unwrap_or(i64::MAX);
     let action = order.action(Mode::DryRun);
     let row = operators::record(&mut transaction, &action, matched, 0, now)

@@ -271,7 +271,7 @@ pub(super) async fn plan_in(
         .map_err(unavailable(action))?;
     let mut plan = ReplayPlan {
         not_kept: u64::try_from(not_kept).unwrap_or_default(),
-        subjects: u64::try_from(subjects).unwrap_or_default(),
+        subjects: u64::try_from(subjects).ok(),
         ..ReplayPlan::default()
     };
     for row in &kinds {
