@@ -13,7 +13,7 @@
 //!                    store.apply ── one transaction: ledger rows, mirror, payment facts, outbox
 //!                      │  then the batch is acknowledged, never before
 //!                      ├─▶ outbox ── lease ──▶ Clerk's Backend API ── settle
-//!                      └─▶ scheduler ── lease what is due again ──▶ queue.publish
+//!                      └─▶ scheduler ── lease what is due again, or replayed ──▶ queue.publish
 //! ```
 //!
 //! No database is on the path from the provider to the 202; no provider is on the path from the queue
@@ -37,13 +37,13 @@
 //! | [`worker`] | takes, decides, applies, acknowledges; records the dead letters: what the queue gave up on |
 //! | [`scheduler`] | puts events back onto the queue: those whose next attempt is due, those of replays |
 //! | [`handlers`] | what each event type means, as data; pure; the index of all we act on |
-//! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch |
+//! | [`store`] | mirror, payment facts, ledger, outbox; one transaction a batch; a trait for each thing that is asked of it, all together [`store::Store`] |
 //! | [`store::sqlite`], [`store::postgres`] | its engines, with the same tables |
 //! | [`outbox`] | delivers desired metadata until Clerk confirms it, within Clerk's limits |
 //! | [`clerk_api`] | the one call to Clerk, and what its errors mean |
 //! | [`retention`] | lets go of payloads and events that are old, and of what is stored about deleted users |
-//! | [`ops`] | what an operator can look at and do; used by every command that offers it |
-//! | [`admin`] | the private listener: metrics |
+//! | [`ops`] | what an operator can look at and do: written once, for the commands and the JSON API |
+//! | [`admin`], [`admin::api`] | the private listener: metrics; the JSON API |
 //! | [`traces`] | spans, and how they reach a collector |
 //! | [`metrics`] | what is counted where it happens; read by [`admin`] |
 //! | [`sender`] | signs and posts as a provider would; behind `send` and `demo` |
@@ -52,12 +52,13 @@
 //! | [`clock`], [`backoff`], [`shutdown`], [`telemetry`], [`error_chain`] | time, waiting, ending, logs, errors in one line |
 //!
 //! Direction: `main > cli > {ingress, worker, scheduler, retention, outbox, admin, ops, sender,
-//! config}`; `admin > ops, outbox, store`; `retention > store`; `ingress > provider, queue`; `worker > queue, handlers, store`; `handlers >
-//! provider`; `scheduler > queue, store`; `outbox > store, clerk_api`; `ops > store`; everything may
-//! use `model`, which uses nothing of ours, and whoever counts or traces `metrics` and `traces`. Ingress never sees the store, the store never sees the
-//! queue, and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store`
-//! and `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the
-//! demo's stand-in), reqwest in `clerk_api`, `sender`, `traces` and `http_client`. A test checks all of this.
+//! config}`; `admin > ops, outbox, store`; `retention > store`; `ingress > provider, queue`; `worker >
+//! queue, handlers, store`; `handlers > provider`; `scheduler > queue, store`; `outbox > store,
+//! clerk_api`; `ops > store`; everything may use `model`, which uses nothing of ours, and whoever counts
+//! or traces uses `metrics` and `traces`. Ingress never sees the store, the store never sees the queue,
+//! and nobody but `cli` sees the settings (`telemetry` sees its own). sqlx is named in `store` and
+//! `queue::embedded` only, lapin in `queue::rabbitmq`, axum in `ingress` and `admin` (and the demo's
+//! stand-in), reqwest in `clerk_api`, `sender`, `traces` and `http_client`. A test checks all of this.
 //!
 //! # Where a change is made
 //!
@@ -78,7 +79,9 @@
 //! | change how long something is kept | `config/retention.rs`, `retention/`; whose payloads are erased: `store/erasure.rs` |
 //! | change how much Clerk is sent | `outbox/budget.rs`; when nothing is: `outbox/gate.rs` |
 //! | let events be found by something else | [`model::ledger::EventFilter`], `cli/filter.rs`, each engine's `filter.rs`; by which index: `store/findings.rs` (`cargo bench --bench ledger` tells what it costs) |
-//! | let an operator see or do more | [`ops`], then a command in [`cli`]; what changes something is told by `cli/acting.rs` whether to, and recorded by the store |
+//! | let an operator see or do more | [`ops`], then a command in [`cli`] and a route in `admin/api/`; what changes something is told by `acting.rs` of either whether to, and recorded by the store |
+//! | change what a metric tells, or add one | [`metrics`] where it is counted in memory, `admin/figures.rs` where it is read from the database, `admin/page.rs`, the README's table; what asks for it: `deploy/alerts.yaml`, `deploy/dashboard.json`, `deploy/runbook.md` (tests compare all of them) |
+//! | change how events are replayed | at what pace, and when they are put onto the queue: `scheduler/replays.rs`, [`model::replay`]; what a replay leaves as it is: `EventState::after_replay` |
 //!
 //! # Promises
 //!
