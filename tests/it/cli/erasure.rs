@@ -58,7 +58,7 @@ async fn a_person_is_erased_and_that_is_recorded() {
     assert_eq!(shown["payload_gone"]["sha256"].as_str().unwrap().len(), 64);
     assert!(
         home.output(["events", "show", "evt_4"])
-            .contains("bytes (--reveal")
+            .contains("bytes, masked (--reveal")
     );
 
     let again = home.output(erase.into_iter().chain(REASON));

@@ -197,7 +197,9 @@ fn the_key_that_is_missing_is_the_one_of_the_users_instance() {
     let _service = home.serve();
     home.output(["send", &fixture(CREATED), "--source", "clerk-eu"]);
     wait_until("the user is mirrored", || {
-        home.json(["users", "show", ADA, "--json"])["user"]["source"] == "clerk-eu"
+        let shown = home.run(["users", "show", ADA, "--json"]).stdout;
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
+        shown["user"]["source"] == "clerk-eu"
     });
     home.output(["send", &fixture(PAID)]);
     wait_until("it is to be sent", || {

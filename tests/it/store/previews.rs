@@ -146,6 +146,7 @@ fn is_left_out(kind: EntityKind, column: &str) -> bool {
     match kind {
         EntityKind::User => ["id", "data", "synced_at"].contains(&column),
         EntityKind::Entitlement => ["user_id", "updated_at"].contains(&column),
+        EntityKind::UserTombstone => column != "deleted_at",
         EntityKind::Metadata => !["state", "desired"].contains(&column),
         _ => column == "id",
     }
