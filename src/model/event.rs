@@ -1,6 +1,5 @@
 //! An event as it travels: what it is called, where it came from, and its exact bytes.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -9,10 +8,10 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::headers::KeptHeaders;
-use super::replay::ReplayId;
 use super::source::SourceName;
 use super::time::Timestamp;
 use super::trace::TraceContext;
+pub use super::trigger::Trigger;
 
 /// The provider's own identity of an event: the same for every delivery, retry and resend of it.
 ///
@@ -115,44 +114,6 @@ impl EventKey {
 impl fmt::Display for EventKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.source, self.id)
-    }
-}
-
-/// Why an event is on the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// The provider delivered it.
-    Webhook,
-    /// An earlier attempt failed in a way that may have passed.
-    Retry,
-    /// Somebody wants it processed again, whatever became of it before.
-    Replay(ReplayId),
-}
-
-impl Trigger {
-    const WEBHOOK: &str = "webhook";
-    const RETRY: &str = "retry";
-    const REPLAY: &str = "replay:";
-
-    /// The name used on the queue and in attempts: `webhook`, `retry`, `replay:{id}`.
-    pub fn name(self) -> Cow<'static, str> {
-        match self {
-            Self::Webhook => Self::WEBHOOK.into(),
-            Self::Retry => Self::RETRY.into(),
-            Self::Replay(id) => format!("{}{id}", Self::REPLAY).into(),
-        }
-    }
-
-    /// Reads the name back; `None` if it is not one.
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            Self::WEBHOOK => Some(Self::Webhook),
-            Self::RETRY => Some(Self::Retry),
-            _ => {
-                let id = name.strip_prefix(Self::REPLAY)?;
-                ReplayId::parse(id).map(Self::Replay)
-            }
-        }
     }
 }
 

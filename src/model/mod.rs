@@ -27,5 +27,6 @@ pub mod survey;
 pub mod time;
 pub mod timeline;
 pub mod trace;
+pub mod trigger;
 pub mod user;
 mod words;

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::super::output::say;
 use super::super::{CommandError, Ended};
-use super::{now, status};
+use super::{description, now};
 use crate::model::replay::ReplayId;
 use crate::ops::replays;
 use crate::shutdown::Shutdown;
@@ -30,7 +30,7 @@ pub(super) async fn follow(store: &dyn Store, id: ReplayId) -> Result<Ended, Com
         }
     }
     let status = replays::status(store, id, now()).await?;
-    say(&status::describe(&status));
+    say(&description::describe(&status));
     Ok(Ended::Done)
 }
 

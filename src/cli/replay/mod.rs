@@ -13,6 +13,7 @@ use crate::model::replay::{Replay, ReplayId, ReplayRate};
 use crate::ops::replays;
 
 mod cancel;
+mod description;
 mod follow;
 mod order;
 mod start_command;
@@ -188,7 +189,7 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
 fn row(replay: &Replay) -> Vec<String> {
     vec![
         replay.id.to_string(),
-        status::coloured(replay.state),
+        description::coloured(replay.state),
         format!("{}/{}", replay.done, replay.total),
         replay.created_at.to_string(),
         shown(&replay.operator),

@@ -1,17 +1,13 @@
 //! `replay status`.
 
-use std::time::Duration;
-
-use console::style;
 use serde::Serialize;
 
 use super::super::engines::database::existing_store;
 use super::super::output::{listing, or_dash, say, say_json, shown, state};
 use super::super::{CommandError, Ended};
-use super::{StatusArgs, follow, now};
+use super::{StatusArgs, description, follow, now};
 use crate::config::Config;
-use crate::model::replay::{ReplayState, ReplayedEvent};
-use crate::model::time::Age;
+use crate::model::replay::ReplayedEvent;
 use crate::ops::replays::{self, Status};
 use crate::shutdown::Shutdown;
 
@@ -39,7 +35,7 @@ pub(super) async fn status(config: &Config, args: StatusArgs) -> Result<Ended, C
         })?;
         return Ok(Ended::Done);
     }
-    say(&describe(&status));
+    say(&description::describe(&status));
     if let Some(events) = events {
         say(&format!("\n{}", list(&events)));
         if let Some(last) = events.last()
@@ -60,82 +56,6 @@ struct StatusJson<'a> {
     status: &'a Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<&'a [ReplayedEvent]>,
-}
-
-pub(super) fn coloured(state: ReplayState) -> String {
-    let word = style(state.as_str());
-    match state {
-        ReplayState::Running => word.yellow(),
-        ReplayState::Done => word.green(),
-        ReplayState::Cancelled => word.dim(),
-    }
-    .to_string()
-}
-
-/// The status for people.
-pub(super) fn describe(status: &Status) -> String {
-    let record = &status.record;
-    let replay = &record.replay;
-    let by = format!(
-        "{} by {}: {}",
-        replay.created_at,
-        shown(&replay.operator),
-        shown(&replay.reason)
-    );
-    let limit = replay.limit.map(|limit| format!(", {limit} at most"));
-    let filter = format!(
-        "{}{}",
-        shown(&replay.filter.to_string()),
-        limit.unwrap_or_default()
-    );
-    let mut facts = vec![
-        ("replay", replay.id.to_string()),
-        ("state", coloured(replay.state)),
-        ("started", by),
-        ("filter", filter),
-        (
-            "rate",
-            format!("{}/s; {}/s so far", replay.rate.per_second(), status.speed),
-        ),
-        ("events", replay.total.to_string()),
-        ("processed", replay.done.to_string()),
-    ];
-    if replay.state == ReplayState::Running {
-        facts.push(("waiting", record.pending.to_string()));
-        let held = format!("{} (behind another about the same subject)", record.held);
-        facts.push(("held", held));
-        facts.push(("queued", record.queued.to_string()));
-        let left = status.seconds_left.map(Duration::from_secs).map(Age);
-        facts.push(("left", or_dash(left)));
-    }
-    if let (Some(by), Some(reason)) = (&replay.cancelled_by, &replay.cancel_reason) {
-        facts.push(("cancelled", replay.cancelled.to_string()));
-        facts.push(("by", format!("{}: {}", shown(by), shown(reason))));
-    }
-    if let Some(finished_at) = replay.finished_at {
-        facts.push(("ended", finished_at.to_string()));
-    }
-    let mut text: Vec<String> = facts
-        .into_iter()
-        .map(|(name, value)| format!("{name:<12} {value}"))
-        .collect();
-    if !record.outcomes.is_empty() {
-        let rows = record.outcomes.iter().map(|of| {
-            vec![
-                of.events.to_string(),
-                of.outcome.clone(),
-                or_dash(of.state.map(state)),
-                of.example.to_string(),
-                or_dash(of.fingerprint.as_ref()),
-            ]
-        });
-        text.push(String::new());
-        text.push(listing(
-            &["EVENTS", "OUTCOME", "STATE THEN", "EXAMPLE", "FINGERPRINT"],
-            rows.collect(),
-        ));
-    }
-    text.join("\n")
 }
 
 fn list(events: &[ReplayedEvent]) -> String {

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use super::super::erasure::{Departed, ErasureTables};
 use super::super::problem::ApplyError;
@@ -18,24 +17,6 @@ use crate::model::operator::OperatorAction;
 use crate::model::retention::{Departure, ErasableType};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
-
-/// Opens the matter of persons again who count as erased.
-pub(super) async fn reopen(
-    connection: &mut PgConnection,
-    about: &BTreeSet<&str>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "WITH erased AS MATERIALIZED (\
-         SELECT id FROM user_tombstones WHERE erased_at IS NOT NULL AND (id = ANY($1) \
-         OR id IN (SELECT user_id FROM erased_subjects WHERE subject = ANY($1))) \
-         ORDER BY id FOR UPDATE) \
-         UPDATE user_tombstones AS t SET erased_at = NULL FROM erased WHERE t.id = erased.id",
-    )
-    .bind(about.iter().copied().collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
 
 fn list(names: &BTreeSet<String>) -> Vec<&str> {
     names.iter().map(String::as_str).collect()

@@ -45,6 +45,7 @@ mod failures;
 mod filter;
 mod findings;
 mod freshness;
+mod late_events;
 mod ledger;
 mod locks;
 mod operators;

@@ -17,8 +17,8 @@ use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::contention::Contention;
 use super::locks::lock;
 use super::{
-    PostgresStore, StoreError, entitlements, erasure, facts, failures, ledger, operators, outbox,
-    pauses, replays, shelf, users,
+    PostgresStore, StoreError, entitlements, facts, failures, late_events, ledger, operators,
+    outbox, pauses, replays, shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
 use crate::model::event::EventKey;
@@ -178,7 +178,7 @@ impl Tables for PostgresTables<'_> {
     }
 
     async fn reopen_erasures(&mut self, about: &BTreeSet<&str>) -> Result<(), ApplyError> {
-        Ok(erasure::reopen(self.0, about).await?)
+        Ok(late_events::reopen(self.0, about).await?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

@@ -18,23 +18,6 @@ use crate::model::retention::{Departure, ErasableType};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
-/// Opens the matter of persons again who count as erased.
-pub(super) async fn reopen(
-    connection: &mut SqliteConnection,
-    about: &BTreeSet<&str>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE user_tombstones SET erased_at = NULL WHERE erased_at IS NOT NULL AND id IN (\
-         SELECT value FROM json_each(?1) \
-         UNION SELECT user_id FROM erased_subjects \
-         WHERE subject IN (SELECT value FROM json_each(?1)))",
-    )
-    .bind(json_list(about.iter().copied()))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// A payload as it is before it goes.
 pub(super) struct Leaving {
     source: String,

@@ -41,6 +41,7 @@ mod failures;
 mod filter;
 mod findings;
 mod freshness;
+mod late_events;
 mod ledger;
 mod operators;
 mod outbox;

@@ -16,7 +16,7 @@ use super::super::replays::Settled;
 use super::super::shelf::{Rows, Shelf};
 use super::super::tables::{Causes, Entitlements, Held, Tables};
 use super::{
-    SqliteStore, StoreError, entitlements, erasure, facts, failures, ledger, operators, outbox,
+    SqliteStore, StoreError, entitlements, facts, failures, late_events, ledger, operators, outbox,
     pauses, replays, shelf, users,
 };
 use crate::model::changes::{Applied, Outcome, Planned};
@@ -165,7 +165,7 @@ impl Tables for SqliteTables<'_> {
     }
 
     async fn reopen_erasures(&mut self, about: &BTreeSet<&str>) -> Result<(), ApplyError> {
-        Ok(erasure::reopen(self.0, about).await?)
+        Ok(late_events::reopen(self.0, about).await?)
     }
 
     async fn release(&mut self, subjects: &[String], now: Timestamp) -> Result<(), ApplyError> {

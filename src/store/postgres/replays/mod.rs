@@ -19,6 +19,7 @@ use crate::store::Replays;
 
 mod leases;
 mod orders;
+mod planning;
 mod read;
 mod settling;
 
@@ -31,7 +32,7 @@ impl Replays for PostgresStore {
         order: &ReplayOrder,
         now: Timestamp,
     ) -> Result<(ReplayPlan, ActionRecord), StoreError> {
-        bounded("plan a replay", orders::plan(self, order, now)).await
+        bounded("plan a replay", planning::plan(self, order, now)).await
     }
 
     async fn start_replay(

@@ -1,56 +1,16 @@
-//! Planning, starting and cancelling replays.
+//! Starting and cancelling replays.
 
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::super::operators;
 use super::super::rows::stored;
-use super::super::{PostgresStore, StoreError, filter};
-use super::read::{self, plan_in};
-use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction, Reason};
-use crate::model::replay::plan::ReplayPlan;
+use super::super::{PostgresStore, StoreError};
+use super::planning::push_chosen;
+use super::read;
+use crate::model::operator::{Mode, Operator, OperatorAction, Reason};
 use crate::model::replay::{CancelledReplay, ReplayId, ReplayOrder, ReplayScope, StartedReplay};
 use crate::model::time::Timestamp;
-use crate::store::findings::Findings;
 use crate::store::problem::unavailable;
-
-/// Tells what a replay would take, and records that somebody looked.
-pub(super) async fn plan(
-    store: &PostgresStore,
-    order: &ReplayOrder,
-    now: Timestamp,
-) -> Result<(ReplayPlan, ActionRecord), StoreError> {
-    let doing = "plan a replay";
-    let survey = store.survey(&order.scope.filter).await?;
-    let mut transaction = store.begin(doing).await?;
-    let plan = match order.scope.limit {
-        Some(limit) if u64::from(limit) < survey.with_payload => {
-            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                .execute(&mut *transaction)
-                .await
-                .map_err(unavailable(doing))?;
-            plan_in(&mut transaction, &order.scope).await?
-        }
-        _ => ReplayPlan::of(survey),
-    };
-    let matched = i64::try_from(plan.events).unwrap_or(i64::MAX);
-    let action = order.action(Mode::DryRun);
-    let row = operators::record(&mut transaction, &action, matched, 0, now)
-        .await
-        .map_err(unavailable(doing))?;
-    transaction.commit().await.map_err(unavailable(doing))?;
-    Ok((plan, operators::action_record(&row)?))
-}
-
-/// Those events whose payload is kept and that match, in the order of a replay.
-pub(super) fn push_chosen(query: &mut QueryBuilder<Postgres>, scope: &ReplayScope) {
-    query.push(" FROM events WHERE payload IS NOT NULL");
-    filter::push(query, &scope.filter);
-    if let Some(limit) = scope.limit {
-        query
-            .push(" ORDER BY received_at, source, event_id LIMIT ")
-            .push_bind(i64::from(limit));
-    }
-}
 
 /// Starts a replay of what matches.
 pub(super) async fn start(

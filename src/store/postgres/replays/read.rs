@@ -5,17 +5,13 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row};
 
 use super::super::ledger::read_key;
 use super::super::rows::Reader;
-use super::super::{PostgresStore, StoreError, filter};
-use super::orders::push_chosen;
-use crate::model::event::{EventKey, EventType};
-use crate::model::replay::plan::{ReplayPlan, ReplayedKind};
+use super::super::{PostgresStore, StoreError};
+use crate::model::event::EventKey;
 use crate::model::replay::{
     Replay, ReplayId, ReplayOfEvent, ReplayOutcome, ReplayProgress, ReplayRate, ReplayRecord,
-    ReplayScope, ReplayState, ReplayStep, ReplayedEvent,
+    ReplayState, ReplayStep, ReplayedEvent,
 };
-use crate::model::source::SourceName;
 use crate::model::state::EventState;
-use crate::model::time::Timestamp;
 use crate::store::problem::unavailable;
 
 /// Only what runs has open events; that keeps listings from counting old ones.
@@ -234,63 +230,4 @@ pub(super) async fn running(store: &PostgresStore) -> Result<Vec<ReplayProgress>
         Ok(ReplayProgress { id, total, done })
     });
     progress.collect()
-}
-
-/// What a replay would take.
-pub(super) async fn plan_in(
-    connection: &mut PgConnection,
-    scope: &ReplayScope,
-) -> Result<ReplayPlan, StoreError> {
-    let action = "plan a replay";
-    let mut kinds = QueryBuilder::<Postgres>::new(
-        "SELECT event_type, source, state, COUNT(*) AS events, MIN(received_at) AS oldest, \
-         MAX(received_at) AS newest FROM (SELECT event_type, source, state, received_at",
-    );
-    push_chosen(&mut kinds, scope);
-    let kinds = kinds
-        .push(
-            ") AS chosen GROUP BY event_type, source, state \
-             ORDER BY events DESC, event_type, source, state",
-        )
-        .build()
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(unavailable(action))?;
-    let mut subjects =
-        QueryBuilder::<Postgres>::new("SELECT COUNT(DISTINCT subject) FROM (SELECT subject");
-    push_chosen(&mut subjects, scope);
-    let subjects: i64 = subjects
-        .push(") AS chosen")
-        .build_query_scalar()
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(unavailable(action))?;
-    let mut not_kept =
-        QueryBuilder::<Postgres>::new("SELECT COUNT(*) FROM events WHERE payload IS NULL");
-    filter::push(&mut not_kept, &scope.filter);
-    let not_kept: i64 = not_kept
-        .build_query_scalar()
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(unavailable(action))?;
-    let mut plan = ReplayPlan {
-        not_kept: u64::try_from(not_kept).unwrap_or_default(),
-        subjects: u64::try_from(subjects).ok(),
-        ..ReplayPlan::default()
-    };
-    for row in &kinds {
-        let reader = Reader::new("events", "a group", row);
-        let kind = ReplayedKind {
-            event_type: reader.parse("event_type", EventType::parse)?,
-            source: reader.parse("source", SourceName::parse)?,
-            state: reader.parse("state", EventState::parse)?,
-            events: reader.count("events")?,
-        };
-        let (oldest, newest): (Timestamp, _) = (reader.time("oldest")?, reader.time("newest")?);
-        plan.events += kind.events;
-        plan.oldest = Some(plan.oldest.map_or(oldest, |known| known.min(oldest)));
-        plan.newest = Some(plan.newest.map_or(newest, |known| known.max(newest)));
-        plan.kinds.push(kind);
-    }
-    Ok(plan)
 }

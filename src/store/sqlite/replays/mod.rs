@@ -15,6 +15,7 @@ use crate::store::Replays;
 
 mod leases;
 mod orders;
+mod planning;
 mod read;
 mod settling;
 
@@ -27,7 +28,7 @@ impl Replays for SqliteStore {
         order: &ReplayOrder,
         now: Timestamp,
     ) -> Result<(ReplayPlan, ActionRecord), StoreError> {
-        orders::plan(self, order, now).await
+        planning::plan(self, order, now).await
     }
 
     async fn start_replay(
