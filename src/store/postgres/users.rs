@@ -61,7 +61,7 @@ pub(super) async fn known(
     Ok(known)
 }
 
-/// Writes what the batch does to users. Answers who was not mirrored after all.
+/// Writes what the batch does to users. Answers who was not mirrored after all, and who was mended.
 pub(super) async fn write(
     connection: &mut PgConnection,
     fold: &UserFold<'_>,
