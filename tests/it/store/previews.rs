@@ -145,8 +145,8 @@ const TABLES: [(EntityKind, &str, &str); 11] = [
 fn is_left_out(kind: EntityKind, column: &str) -> bool {
     match kind {
         EntityKind::User => ["id", "data", "synced_at"].contains(&column),
-        EntityKind::UserTombstone => ["id", "recorded_at"].contains(&column),
         EntityKind::Entitlement => ["user_id", "updated_at"].contains(&column),
+        EntityKind::UserTombstone => column != "deleted_at",
         EntityKind::Metadata => !["state", "desired"].contains(&column),
         _ => column == "id",
     }
