@@ -1,7 +1,7 @@
 //! What would change if events were processed again now.
 //!
 //! The events are decided by the handlers of this binary and applied by the store as a worker would
-//! do it, in a transaction that is then undone.
+//! do it for a replay, in a transaction that is then undone.
 //!
 //! Guaranteed: nothing changes but the record that somebody looked; no event becomes worse than it
 //! stands, as a replay would not make it worse either. NOT guaranteed: that doing it later comes out

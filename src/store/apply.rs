@@ -9,7 +9,7 @@ use super::erasure;
 use super::fold::failures::FailureFold;
 use super::fold::payments::PaymentFold;
 use super::fold::users::{Mirrored, UserFold};
-use super::fold::{Grouped, OpenReplay, OpenReplays, group, pause};
+use super::fold::{self, Grouped, OpenReplay, OpenReplays, group, pause};
 use super::payments;
 use super::problem::{ApplyError, Problem};
 use super::replays::Settled;
@@ -114,6 +114,9 @@ async fn apply_part(
     let open = open_replays(tables, batch).await?;
     let heads = tables.ledger_heads(batch).await?;
     let mut groups = group(batch, &heads, &open);
+    if tables.is_preview() {
+        fold::preview(&mut groups);
+    }
     pause(&mut groups, &tables.paused_sources().await?);
     let mut outcomes: Vec<Outcome> = groups
         .iter()
@@ -122,14 +125,16 @@ async fn apply_part(
 
     let facts: Vec<&Fact> = groups.iter().filter_map(fact).collect();
     let users = UserChanges::of(&groups);
-    let held = payments::hold(tables, &facts, users.deleted()).await?;
+    let replayed = groups.iter().filter(|grouped| grouped.is_replayed());
+    let replayed: Vec<&Fact> = replayed.filter_map(fact).collect();
+    let held = payments::hold(tables, &facts, &replayed, users.deleted()).await?;
 
     let mut user_fold = UserFold::default();
     if !users.is_empty() {
         user_fold = UserFold::new(tables.known_users(&users.ids()).await?);
         users.fold(&mut user_fold, &mut outcomes);
-        let changed_since = tables.write_users(&user_fold, now).await?;
-        users.correct(&changed_since, &mut outcomes);
+        let different = tables.write_users(&user_fold, now).await?;
+        users.correct(&different, &mut outcomes);
     }
     let entitlements = payments::write(tables, &held, policy, now).await?;
     for (outcome, grouped) in outcomes.iter_mut().zip(&groups) {
@@ -252,21 +257,36 @@ impl<'a> UserChange<'a> {
     }
 }
 
-/// What a batch says about users, each with its place in the batch.
-struct UserChanges<'a>(Vec<(usize, UserChange<'a>)>);
+/// What an event says about a user.
+struct UserEvent<'a> {
+    /// Of the event in the batch.
+    place: usize,
+    is_replayed: bool,
+    change: UserChange<'a>,
+}
+
+/// What a batch says about users.
+struct UserChanges<'a>(Vec<UserEvent<'a>>);
 
 impl<'a> UserChanges<'a> {
     fn of(groups: &[Grouped<'a>]) -> Self {
         let changes = groups.iter().enumerate();
-        let changes = changes.filter_map(|(place, grouped)| match grouped.decision()? {
-            Decision::Apply(Changes::MirrorUser(user)) => {
-                let source = &grouped.planned.event.key.source;
-                Some((place, UserChange::Mirror(Mirrored { user, source })))
-            }
-            Decision::Apply(Changes::DeleteUser { id, deleted_at }) => {
-                Some((place, UserChange::Delete(id, *deleted_at)))
-            }
-            _ => None,
+        let changes = changes.filter_map(|(place, grouped)| {
+            let change = match grouped.decision()? {
+                Decision::Apply(Changes::MirrorUser(user)) => {
+                    let source = &grouped.planned.event.key.source;
+                    UserChange::Mirror(Mirrored { user, source })
+                }
+                Decision::Apply(Changes::DeleteUser { id, deleted_at }) => {
+                    UserChange::Delete(id, *deleted_at)
+                }
+                _ => return None,
+            };
+            Some(UserEvent {
+                place,
+                is_replayed: grouped.is_replayed(),
+                change,
+            })
         });
         Self(changes.collect())
     }
@@ -276,31 +296,37 @@ impl<'a> UserChanges<'a> {
     }
 
     fn ids(&self) -> BTreeSet<&'a UserId> {
-        self.0.iter().map(|(_, change)| change.id()).collect()
+        self.0.iter().map(|event| event.change.id()).collect()
     }
 
     fn deleted(&self) -> impl Iterator<Item = &'a UserId> {
-        self.0.iter().filter_map(|(_, change)| match change {
+        self.0.iter().filter_map(|event| match &event.change {
             UserChange::Mirror(_) => None,
             UserChange::Delete(id, _) => Some(*id),
         })
     }
 
     fn fold(&self, fold: &mut UserFold<'a>, outcomes: &mut [Outcome]) {
-        for (place, change) in &self.0 {
-            outcomes[*place] = match change {
-                UserChange::Mirror(mirrored) => fold.mirror(*mirrored),
-                UserChange::Delete(id, deleted_at) => fold.delete(id, *deleted_at),
+        for event in &self.0 {
+            outcomes[event.place] = match &event.change {
+                UserChange::Mirror(mirrored) => fold.mirror(*mirrored, event.is_replayed),
+                UserChange::Delete(id, deleted_at) => {
+                    fold.delete(id, *deleted_at, event.is_replayed)
+                }
             };
         }
     }
 
-    fn correct(&self, changed_since: &BTreeMap<UserId, Outcome>, outcomes: &mut [Outcome]) {
-        for (place, change) in &self.0 {
-            if outcomes[*place] == Outcome::UserMirrored
-                && let Some(outcome) = changed_since.get(change.id())
-            {
-                outcomes[*place] = *outcome;
+    fn correct(&self, different: &BTreeMap<UserId, Outcome>, outcomes: &mut [Outcome]) {
+        for event in &self.0 {
+            let outcome = &mut outcomes[event.place];
+            let was_looked_at = match outcome {
+                Outcome::UserMirrored => true,
+                Outcome::UserUnchanged => event.is_replayed,
+                _ => false,
+            };
+            if was_looked_at && let Some(instead) = different.get(event.change.id()) {
+                *outcome = *instead;
             }
         }
     }

@@ -102,7 +102,7 @@ async fn give(
         at: after.map_or(now, |after| after.max(now)),
         id: user.clone(),
     });
-    let fold = hold(tables, &[&fact], std::iter::empty()).await?;
+    let fold = hold(tables, &[&fact], &[], std::iter::empty()).await?;
     let owner = find(tables, id).await?.and_then(|stored| stored.owner);
     if owner.as_ref() != from {
         return Ok(not_done(Attribution::OwnedBy(owner)));

@@ -14,15 +14,16 @@ use crate::model::payment::{Fact, by_user};
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
-/// Joins `incoming` facts with all that hangs together with them, with nobody else writing any of
-/// it, nor what follows from it, nor these `deleted` users.
+/// Joins `incoming` facts, some of them `replayed`, with all that hangs together with them, with nobody
+/// else writing any of it, nor what follows from it, nor these `deleted` users.
 pub(super) async fn hold<'a>(
     tables: &mut dyn Tables,
     incoming: &[&Fact],
+    replayed: &[&Fact],
     deleted: impl Iterator<Item = &'a UserId>,
 ) -> Result<PaymentFold, ApplyError> {
     let known = related(tables, incoming.iter().copied()).await?;
-    let fold = PaymentFold::new(&known, incoming.iter().copied());
+    let fold = PaymentFold::new(&known, incoming.iter().copied(), replayed);
     let mut keys = keys_of(&fold);
     keys.extend(deleted.map(key_of));
     if keys.is_empty() {
@@ -33,7 +34,7 @@ pub(super) async fn hold<'a>(
         return Ok(fold);
     }
     let known = related(tables, incoming.iter().copied()).await?;
-    let fold = PaymentFold::new(&known, incoming.iter().copied());
+    let fold = PaymentFold::new(&known, incoming.iter().copied(), replayed);
     // With everyone kept away it may have grown: under load, giving way would never end.
     if held == Held::All || keys.is_superset(&keys_of(&fold)) {
         Ok(fold)
@@ -52,7 +53,7 @@ pub(super) fn key_of(user: &UserId) -> String {
     format!("user/{user}")
 }
 
-/// Writes the facts that changed and what follows from them for each user.
+/// Writes the facts that changed and what follows for each user from all of theirs.
 pub(super) async fn write<'f>(
     tables: &mut dyn Tables,
     fold: &'f PaymentFold,

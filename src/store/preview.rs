@@ -29,7 +29,6 @@ use crate::model::preview::{
     ColumnPreview, EntityChange, EntityKind, EntityPreview, Previewed, Verdict,
 };
 use crate::model::source::SourceName;
-use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::model::user::UserId;
 
@@ -223,19 +222,15 @@ impl Tables for Previewing<'_> {
         self.tables.undo_part().await
     }
 
-    /// What was settled counts as if it were on its way, so that it is processed. What waits stays
-    /// what it is: a failure does not end that.
+    fn is_preview(&self) -> bool {
+        true
+    }
+
     async fn ledger_heads(
         &mut self,
         batch: &[Planned],
     ) -> Result<HashMap<EventKey, LedgerHead>, ApplyError> {
-        let mut heads = self.tables.ledger_heads(batch).await?;
-        for head in heads.values_mut() {
-            if head.state.is_settled() {
-                head.state = EventState::Queued;
-            }
-        }
-        Ok(heads)
+        self.tables.ledger_heads(batch).await
     }
 
     /// None: what events do when they are processed is what is asked.
@@ -300,7 +295,8 @@ impl Tables for Previewing<'_> {
         fold: &UserFold<'_>,
         now: Timestamp,
     ) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
-        let users = || fold.mirrored.keys().chain(fold.deleted.keys());
+        let written = || fold.mirrored.keys().chain(fold.restated.keys());
+        let users = || written().chain(fold.deleted.keys());
         self.note(EntityKind::User, users().map(|user| user.as_str()))
             .await?;
         self.note(EntityKind::UserTombstone, users().map(|user| user.as_str()))

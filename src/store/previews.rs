@@ -20,7 +20,7 @@ pub trait Previews {
     async fn recall_events(&self, filter: &EventFilter, limit: u32)
     -> Result<Recalled, StoreError>;
 
-    /// Applies a batch as if none of its events had been processed before, tells what that changed, and
+    /// Applies a batch as a replay of its events would, tells what that changed, and
     /// undoes it; of `matched` events that the action is about. Nothing stays but the record of the
     /// action, which must be a dry run: all in one transaction, by the rules and in the order of
     /// [`Store::apply`](super::Store::apply). Whom a batch would keep waiting, this does.

@@ -6,6 +6,8 @@
 //!
 //! - An event is processed once for each replay that has it, whatever became of it before. Another
 //!   message for the same event and replay has no effect.
+//! - What it tells is written again where the mirror differs, even if that was told before; where nothing
+//!   differs, nothing is written but the ledger. An event older than what the mirror shows changes nothing.
 //! - Events about the same subject go one after the other, in the order in which they were received;
 //!   each waits until the one before it is settled. Events without a subject have no order.
 //! - What is cancelled is exact: an event is either processed, with its effect committed, or cancelled,

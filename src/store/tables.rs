@@ -48,6 +48,11 @@ pub(super) trait Tables: Send {
     /// Undoes what the part wrote, after an error too.
     async fn undo_part(&mut self) -> Result<(), ApplyError>;
 
+    /// Whether this only looks at what a replay of all that comes would do.
+    fn is_preview(&self) -> bool {
+        false
+    }
+
     /// What is open of the replays that the batch names; nobody else settles or cancels it until the
     /// transaction ends. To be called before anything else is locked.
     async fn open_replays(&mut self, batch: &[Planned]) -> Result<OpenReplays, ApplyError>;
@@ -80,8 +85,9 @@ pub(super) trait Tables: Send {
         ids: &BTreeSet<&UserId>,
     ) -> Result<HashMap<UserId, KnownUser>, ApplyError>;
 
-    /// Writes what the batch does to users. Answers what became of users whom another writer has
-    /// changed since they were read, where that differs from what the fold says.
+    /// Writes what the batch does to users. Answers what became of users where that differs from what the
+    /// fold says: another writer has changed them since they were read, or what was restated was not
+    /// so.
     async fn write_users(
         &mut self,
         fold: &UserFold<'_>,

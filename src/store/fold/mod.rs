@@ -41,6 +41,8 @@ enum Claim {
     Live,
     /// To be processed, whatever became of it.
     Replayed(OpenReplay),
+    /// The same, to see what comes of it.
+    Previewed,
 }
 
 impl Claim {
@@ -59,7 +61,7 @@ impl Claim {
         match self {
             Self::Closed => 0,
             Self::Live => 1,
-            Self::Replayed(_) => 2,
+            Self::Replayed(_) | Self::Previewed => 2,
         }
     }
 }
@@ -93,10 +95,10 @@ impl<'a> Grouped<'a> {
             // The ledger has lost it: nothing that was accepted may vanish.
             (_, None) => false,
             (Claim::Closed, Some(_)) => true,
-            (Claim::Replayed(_), Some(_)) if !self.is_paused => false,
+            (Claim::Replayed(_) | Claim::Previewed, Some(_)) if !self.is_paused => false,
             // Its replay takes it up again, and needs nothing in the ledger for that.
             (Claim::Replayed(_), Some(_)) if !self.is_live => true,
-            (Claim::Live | Claim::Replayed(_), Some(head)) => {
+            (Claim::Live | Claim::Replayed(_) | Claim::Previewed, Some(head)) => {
                 head.state.is_settled() || (adds_nothing && head.state == EventState::Waiting)
             }
         }
@@ -104,7 +106,7 @@ impl<'a> Grouped<'a> {
 
     /// Whether it is processed for a replay, so that no earlier delivery stands in the way.
     pub(super) fn is_replayed(&self) -> bool {
-        !self.settled().is_empty()
+        !self.is_paused && matches!(self.claim, Claim::Replayed(_) | Claim::Previewed)
     }
 
     /// What of replays is settled by processing it once.
@@ -191,6 +193,13 @@ pub(super) fn group<'a>(
         groups[place].add(planned, claim);
     }
     groups
+}
+
+/// Has all of it processed, as a replay would.
+pub(super) fn preview(groups: &mut [Grouped<'_>]) {
+    for grouped in groups {
+        grouped.claim = Claim::Previewed;
+    }
 }
 
 /// Puts aside what comes from a paused source. Not what would be ignored anyway, what could not be

@@ -42,16 +42,19 @@ pub(in crate::store) struct PaymentFold {
     pub(in crate::store) released: Vec<String>,
     /// What changed hands.
     pub(in crate::store) moves: Vec<Move>,
-    /// Users whose set of facts changed: those who gained some and those who lost some.
+    /// Users whose set of facts changed: those who gained some and those who lost some. And those whom
+    /// a replay is about.
     pub(in crate::store) affected: BTreeSet<UserId>,
 }
 
 impl PaymentFold {
     /// Joins `incoming` facts with `before`, which must hold every stored fact that can tell whose
-    /// they are, or whose other payments they change.
+    /// they are, or whose other payments they change. What follows from those that are `replayed` is
+    /// looked at even if they tell nothing new: it may be what is wrong.
     pub(in crate::store) fn new<'a>(
         before: &Attributed,
         incoming: impl IntoIterator<Item = &'a Fact>,
+        replayed: &[&Fact],
     ) -> Self {
         let mut facts = before.facts.clone();
         facts.extend(incoming.into_iter().cloned());
@@ -63,6 +66,9 @@ impl PaymentFold {
         fold.note_owned(before);
         fold.note_unowned(before);
         fold.note_payers();
+        for fact in replayed {
+            fold.note_owners(fact);
+        }
         fold
     }
 
@@ -176,6 +182,27 @@ impl PaymentFold {
             self.affected
                 .extend(owners.subscriptions.get(subscription).cloned());
         }
+    }
+
+    /// Users whom a fact is about, whether or not it changed.
+    fn note_owners(&mut self, fact: &Fact) {
+        let users: BTreeSet<UserId> = match fact {
+            Fact::Customer(customer) => {
+                let Attributed { facts, owners } = &self.after;
+                let by = Some(&customer.id);
+                let sessions = facts.sessions.values();
+                let sessions = sessions
+                    .filter(|session| session.customer.as_ref() == by)
+                    .filter_map(|session| owners.sessions.get(&session.id));
+                let subscriptions = facts.subscriptions.values();
+                let subscriptions = subscriptions
+                    .filter(|subscription| subscription.customer.as_ref() == by)
+                    .filter_map(|subscription| owners.subscriptions.get(&subscription.id));
+                sessions.chain(subscriptions).cloned().collect()
+            }
+            _ => self.users_of(fact).into_iter().cloned().collect(),
+        };
+        self.affected.extend(users);
     }
 
     /// All facts that the batch touches, as they are after it.

@@ -1,4 +1,7 @@
 //! Users: the newest revision wins, and a tombstone is final.
+//!
+//! What was processed before is told again by a replay, in case the mirror lost it: then the row is looked
+//! at, and not only its revision.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,6 +31,8 @@ pub(in crate::store) struct UserFold<'a> {
     known: HashMap<UserId, KnownUser>,
     /// Users to write: each has a newer revision than the mirror.
     pub(in crate::store) mirrored: BTreeMap<&'a UserId, Mirrored<'a>>,
+    /// Users of whom a replay tells what the mirror should show: to write where it does not.
+    pub(in crate::store) restated: BTreeMap<&'a UserId, Mirrored<'a>>,
     /// Users to remove, each with the earliest known time of its deletion.
     pub(in crate::store) deleted: BTreeMap<&'a UserId, Timestamp>,
 }
@@ -38,12 +43,17 @@ impl<'a> UserFold<'a> {
         Self {
             known,
             mirrored: BTreeMap::new(),
+            restated: BTreeMap::new(),
             deleted: BTreeMap::new(),
         }
     }
 
     /// Takes one state of a user in. Whoever told of it, its revision decides.
-    pub(in crate::store) fn mirror(&mut self, mirrored: Mirrored<'a>) -> Outcome {
+    pub(in crate::store) fn mirror(
+        &mut self,
+        mirrored: Mirrored<'a>,
+        is_replayed: bool,
+    ) -> Outcome {
         let Mirrored { user, .. } = mirrored;
         let known = self.known.entry(user.id.clone()).or_default();
         if known.deleted_at.is_some() {
@@ -55,9 +65,15 @@ impl<'a> UserFold<'a> {
             .map(|known| user.revision.cmp(known))
         {
             Some(std::cmp::Ordering::Less) => Outcome::UserStale,
-            Some(std::cmp::Ordering::Equal) => Outcome::UserUnchanged,
+            Some(std::cmp::Ordering::Equal) => {
+                if is_replayed && !self.mirrored.contains_key(&user.id) {
+                    self.restated.entry(&user.id).or_insert(mirrored);
+                }
+                Outcome::UserUnchanged
+            }
             Some(std::cmp::Ordering::Greater) | None => {
                 known.revision = Some(user.revision.clone());
+                self.restated.remove(&user.id);
                 self.mirrored.insert(&user.id, mirrored);
                 Outcome::UserMirrored
             }
@@ -65,16 +81,23 @@ impl<'a> UserFold<'a> {
     }
 
     /// Takes a deletion in.
-    pub(in crate::store) fn delete(&mut self, id: &'a UserId, deleted_at: Timestamp) -> Outcome {
+    pub(in crate::store) fn delete(
+        &mut self,
+        id: &'a UserId,
+        deleted_at: Timestamp,
+        is_replayed: bool,
+    ) -> Outcome {
         let known = self.known.entry(id.clone()).or_default();
         let before = known.deleted_at;
         let earliest = before.map_or(deleted_at, |before| before.min(deleted_at));
         known.deleted_at = Some(earliest);
+        let has_row = known.revision.take().is_some();
         self.mirrored.remove(id);
-        if before != Some(earliest) {
+        self.restated.remove(id);
+        if before != Some(earliest) || is_replayed {
             self.deleted.insert(id, earliest);
         }
-        if before.is_some() {
+        if before.is_some() && !(is_replayed && has_row) {
             Outcome::UserGone
         } else {
             Outcome::UserDeleted

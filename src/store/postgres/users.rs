@@ -20,6 +20,19 @@ use crate::model::user::{Revision, User, UserId};
 /// A user to write, and the source that told of it.
 type Row<'a> = (&'a User, Option<&'a SourceName>);
 
+/// All that an event tells of a user, as it is compared: JSON as it came has no equality.
+macro_rules! told {
+    ($of:literal) => {
+        told!(@ $of, ["external_id", "email", "email_verified", "phone", "username", "first_name",
+            "last_name", "image_url", "locale", "banned", "locked", "public_metadata",
+            "private_metadata", "unsafe_metadata", "created_at", "updated_at", "last_sign_in_at",
+            "source"])
+    };
+    (@ $of:literal, [$($column:literal),+]) => {
+        concat!("(", $($of, ".", $column, ", ",)+ $of, ".data::text)")
+    };
+}
+
 /// What the mirror knows of these users.
 pub(super) async fn known(
     connection: &mut PgConnection,
@@ -48,7 +61,7 @@ pub(super) async fn known(
     Ok(known)
 }
 
-/// Writes what the batch does to users. Answers who was not mirrored after all.
+/// Writes what the batch does to users. Answers who was not mirrored after all, and who was mended.
 pub(super) async fn write(
     connection: &mut PgConnection,
     fold: &UserFold<'_>,
@@ -56,16 +69,23 @@ pub(super) async fn write(
 ) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
     // One statement for those who come and those who go: it locks the keys of all in their order.
     let placeholders: Vec<User> = fold.deleted.keys().map(|id| placeholder(id, now)).collect();
+    let stand = standing_sources(connection, fold).await?;
     let mirrored = fold.mirrored.values();
     let mirrored = mirrored.map(|Mirrored { user, source }| (*user, Some(*source)));
+    let restated = fold.restated.values();
+    let restated = restated.map(|Mirrored { user, source }| {
+        let source = stand.get(&user.id).unwrap_or(source);
+        (*user, Some(source))
+    });
     let mut rows: Vec<Row<'_>> = mirrored
+        .chain(restated)
         .chain(placeholders.iter().map(|user| (user, None)))
         .collect();
     if rows.is_empty() {
         return Ok(BTreeMap::new());
     }
     rows.sort_unstable_by_key(|(user, _)| &user.id);
-    let written = upsert(connection, &rows, now).await?;
+    let written = upsert(connection, &rows, fold, now).await?;
     if !fold.deleted.is_empty() {
         bury(connection, fold, now).await?;
     }
@@ -80,10 +100,49 @@ pub(super) async fn write(
             Some(Outcome::UserStale)
         }
     };
+    let mended = |id: &UserId| {
+        if gone.contains(id.as_str()) {
+            Some(Outcome::UserGone)
+        } else {
+            let is_mended = written.contains(id.as_str());
+            is_mended.then_some(Outcome::UserMirrored)
+        }
+    };
     let mirrored = fold.mirrored.keys();
-    Ok(mirrored
-        .filter_map(|id| Some(((*id).clone(), outcome(id)?)))
-        .collect())
+    let mirrored = mirrored.filter_map(|id| Some(((*id).clone(), outcome(id)?)));
+    let restated = fold.restated.keys();
+    let restated = restated.filter_map(|id| Some(((*id).clone(), mended(id)?)));
+    Ok(mirrored.chain(restated).collect())
+}
+
+/// The sources of the users to restate, where they did tell of the user: another source that tells of the
+/// same state has no say in it.
+async fn standing_sources(
+    connection: &mut PgConnection,
+    fold: &UserFold<'_>,
+) -> Result<HashMap<UserId, SourceName>, ApplyError> {
+    if fold.restated.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(
+        "SELECT u.id, u.source FROM users AS u WHERE u.id = ANY($1) AND EXISTS (\
+         SELECT 1 FROM events AS e WHERE e.subject = u.id AND e.source = u.source)",
+    )
+    .bind(
+        fold.restated
+            .keys()
+            .map(|id| id.as_str())
+            .collect::<Vec<_>>(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut sources = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let id = Reader::new("users", "", row).parse("id", UserId::parse)?;
+        let reader = Reader::new("users", id.as_str(), row);
+        sources.insert(id.clone(), reader.parse("source", SourceName::parse)?);
+    }
+    Ok(sources)
 }
 
 /// Takes the key of a user who is about to go, where there is no row; nobody else ever sees it. Its
@@ -114,13 +173,15 @@ fn placeholder(id: &UserId, now: Timestamp) -> User {
     }
 }
 
-/// Answers whose row it wrote; the others have a newer one, or the same.
+/// Answers whose row it wrote; the others have a newer one, or the same. What has the same revision is
+/// compared only if it is restated.
 async fn upsert(
     connection: &mut PgConnection,
     rows: &[Row<'_>],
+    fold: &UserFold<'_>,
     now: Timestamp,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let written: Vec<String> = sqlx::query_scalar(
+    let written: Vec<String> = sqlx::query_scalar(concat!(
         "INSERT INTO users (id, external_id, email, email_verified, phone, username, first_name, \
          last_name, image_url, locale, banned, locked, public_metadata, private_metadata, \
          unsafe_metadata, created_at, updated_at, last_sign_in_at, data, revision, synced_at, \
@@ -149,8 +210,12 @@ async fn upsert(
          data = excluded.data, revision = excluded.revision, synced_at = excluded.synced_at, \
          source = excluded.source \
          WHERE excluded.revision > users.revision \
-         RETURNING id",
-    )
+         OR (excluded.id = ANY($23) AND excluded.revision = users.revision AND ",
+        told!("users"),
+        " IS DISTINCT FROM ",
+        told!("excluded"),
+        ") RETURNING id",
+    ))
     .bind(column(rows, |(user, _)| user.id.as_str()))
     .bind(column(rows, |(user, _)| user.external_id.as_deref()))
     .bind(column(rows, |(user, _)| user.email.as_deref()))
@@ -173,6 +238,12 @@ async fn upsert(
     .bind(column(rows, |(user, _)| user.revision.as_str()))
     .bind(column(rows, |(_, source)| source.map(SourceName::as_str)))
     .bind(stored(now))
+    .bind(
+        fold.restated
+            .keys()
+            .map(|id| id.as_str())
+            .collect::<Vec<_>>(),
+    )
     .fetch_all(connection)
     .await?;
     Ok(written.into_iter().collect())

@@ -108,8 +108,7 @@ impl Tables for SqliteTables<'_> {
         fold: &UserFold<'_>,
         now: Timestamp,
     ) -> Result<BTreeMap<UserId, Outcome>, ApplyError> {
-        users::write(self.0, fold, now).await?;
-        Ok(BTreeMap::new())
+        users::write(self.0, fold, now).await
     }
 
     async fn write_facts(&mut self, kind: FactKind, rows: &[Stored]) -> Result<(), ApplyError> {

@@ -22,6 +22,7 @@ mod freshness;
 mod groups;
 mod ledger;
 mod listing;
+mod mending;
 mod operators;
 mod outbox;
 mod pauses;
@@ -173,6 +174,14 @@ macro_rules! every_behaviour {
                 a_replay_leads_where_processing_leads
                 a_refused_value_fails_its_replay_alone
                 what_was_waiting_is_released_by_a_replay;
+            mending(database):
+                every_column_of_a_user_is_mended
+                what_follows_from_a_payment_is_mended
+                what_is_right_is_not_written
+                an_older_event_mends_nothing_and_breaks_nothing
+                what_is_told_again_gives_way_to_what_is_newer
+                a_user_who_should_be_gone_is_removed
+                other_deliveries_look_at_revisions_only;
             replay_orders(database):
                 a_replay_has_what_matches_in_the_order_of_arrival
                 a_plan_changes_nothing_and_is_recorded

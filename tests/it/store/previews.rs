@@ -34,7 +34,7 @@ fn bad(planned: &Planned) -> Planned {
     }
 }
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         filter: EventFilter::default(),
         limit: 1000,
@@ -44,7 +44,7 @@ fn request() -> Request {
 }
 
 /// What the events would do, decided as it is here.
-async fn preview_of(store: &dyn Store, plans: &[Planned], request: Request) -> Preview {
+pub(super) async fn preview_of(store: &dyn Store, plans: &[Planned], request: Request) -> Preview {
     let plans: BTreeMap<&EventKey, &Planned> = plans
         .iter()
         .map(|planned| (&planned.event.key, planned))
@@ -153,7 +153,7 @@ fn is_left_out(kind: EntityKind, column: &str) -> bool {
 }
 
 /// What differs: by kind, row and column.
-type Cells = BTreeMap<(EntityKind, String, String), [String; 2]>;
+pub(super) type Cells = BTreeMap<(EntityKind, String, String), [String; 2]>;
 
 /// One value in one way, whichever engine it comes from.
 fn plain(value: &Value) -> String {
@@ -172,7 +172,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// What two looks at all tables tell, in the terms of a preview.
-fn differences(before: &[(String, Value)], after: &[(String, Value)]) -> Cells {
+pub(super) fn differences(before: &[(String, Value)], after: &[(String, Value)]) -> Cells {
     let mut cells = Cells::new();
     for (kind, table, id) in TABLES {
         let rows_of = |rows: &[(String, Value)]| -> BTreeMap<String, Value> {
@@ -196,7 +196,7 @@ fn differences(before: &[(String, Value)], after: &[(String, Value)]) -> Cells {
     cells
 }
 
-fn cells_of(entities: &[EntityPreview]) -> Cells {
+pub(super) fn cells_of(entities: &[EntityPreview]) -> Cells {
     let mut cells = Cells::new();
     for entity in entities {
         for column in &entity.columns {
