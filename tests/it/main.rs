@@ -14,6 +14,7 @@ mod config;
 mod convergence;
 mod deploy;
 mod docs;
+mod drill;
 mod fixtures;
 mod fleet;
 mod handlers;

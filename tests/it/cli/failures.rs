@@ -102,3 +102,50 @@ fn a_group_is_resolved_by_a_person_with_a_reason() {
     assert_eq!(home.json(words)["action"]["changed"], 1);
     assert!(home.output(["failures"]).contains("open"));
 }
+
+/// What comes from the provider again, and what is replayed too early, tells of the same defect.
+#[test]
+fn a_group_that_was_resolved_too_early_is_open_again_by_itself() {
+    let (home, fingerprint) = home_with_failures();
+    let resolve = ["failures", "resolve", &fingerprint];
+    let resolve = || home.output(resolve.into_iter().chain(["--execute", "--reason=fixed"]));
+    let failing_again = |occurrences: u64| {
+        let mut groups = serde_json::Value::Null;
+        wait_until("it is open again", || {
+            groups = home.json(["failures", "--json"]);
+            groups[0]["occurrences"] == occurrences
+        });
+        let group = &groups[0];
+        assert_eq!(group["fingerprint"], fingerprint.as_str());
+        assert_eq!(group["state"], "open", "{group}");
+        assert!(
+            group["reopened_at"].as_str() >= group["decided"]["at"].as_str(),
+            "{group}"
+        );
+        // Who was wrong about it is still to be seen.
+        assert_eq!(group["decided"]["by"], "ann", "{group}");
+        let listed = home.output(["failures"]);
+        assert!(listed.contains(&fingerprint), "{listed}");
+        group["failed"].as_u64()
+    };
+    assert!(resolve().contains("resolved 1 group"));
+    assert_eq!(home.output(["failures"]), "no failures match\n");
+    let _service = home.serve();
+    assert_eq!(home.output(["failures"]), "no failures match\n");
+    home.output([
+        "send",
+        "odd.json",
+        "--source=clerk",
+        "--seed=2",
+        "--count=2",
+    ]);
+    assert_eq!(failing_again(5), Some(5));
+
+    assert!(resolve().contains("resolved 1 group"));
+    let these = ["replay", "--fingerprint", &fingerprint, "--execute"];
+    home.output(these.into_iter().chain(["--reason=fixed"]));
+    assert_eq!(failing_again(10), Some(5));
+    // Nobody but ann, and nobody more often.
+    let actions = home.json(["actions", "list", "--action=failures reopen", "--json"]);
+    assert_eq!(actions, serde_json::json!([]));
+}

@@ -17,6 +17,7 @@ use crate::support::rabbitmq::RabbitMq;
 
 mod acknowledged;
 mod outages;
+mod pauses;
 mod poison;
 mod replays;
 mod spool;

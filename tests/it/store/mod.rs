@@ -33,6 +33,7 @@ mod previews;
 mod reassessment;
 mod replay_leases;
 mod replay_orders;
+mod replay_pauses;
 mod replays;
 mod retention;
 mod retries;
@@ -200,6 +201,13 @@ macro_rules! every_behaviour {
                 a_lost_lease_of_a_replay_says_nothing
                 what_is_gone_is_settled_and_holds_up_nobody
                 nothing_is_written_while_nothing_runs;
+            replay_pauses(database):
+                messages_in_flight_go_back_and_are_processed_once
+                a_report_that_comes_after_the_pause_says_nothing
+                other_sources_of_a_replay_do_not_wait
+                what_is_put_aside_and_replayed_is_done_for_both
+                what_waits_for_a_source_can_be_cancelled
+                what_a_queue_lost_meanwhile_goes_there_again;
             outbox(store):
                 a_desired_state_is_leased_once_and_delivered
                 each_instance_gets_its_own_users_and_one_the_strangers

@@ -46,7 +46,7 @@ async fn change(
     (record.matched, record.changed)
 }
 
-async fn pause(store: &dyn Store, sources: &[&str]) {
+pub(super) async fn pause(store: &dyn Store, sources: &[&str]) {
     let all = sources.len() as u64;
     let done = change(
         store,
@@ -59,18 +59,18 @@ async fn pause(store: &dyn Store, sources: &[&str]) {
     assert_eq!(done, (all, all));
 }
 
-async fn resume(store: &dyn Store, sources: &[&str]) {
+pub(super) async fn resume(store: &dyn Store, sources: &[&str]) {
     let all = sources.len() as u64;
     let done = change(store, 2, SourceChange::Resume, sources, Some("mended")).await;
     assert_eq!(done, (all, all));
 }
 
-async fn release(store: &dyn Store, limit: u32, now: i64) -> u64 {
+pub(super) async fn release(store: &dyn Store, limit: u32, now: i64) -> u64 {
     store.release_parked(limit, at(now)).await.unwrap()
 }
 
 /// Puts what is due back onto the queue; answers what.
-async fn put_back(store: &dyn Store, now: i64) -> Vec<String> {
+pub(super) async fn put_back(store: &dyn Store, now: i64) -> Vec<String> {
     let leases = store
         .lease_retries(100, at(now), at(now + 30))
         .await
@@ -82,7 +82,7 @@ async fn put_back(store: &dyn Store, now: i64) -> Vec<String> {
     ids
 }
 
-async fn standing(store: &dyn Store, name: &str) -> SourceStanding {
+pub(super) async fn standing(store: &dyn Store, name: &str) -> SourceStanding {
     let standings = store.source_standings().await.unwrap().into_iter();
     let mut of = standings.filter(|standing| standing.source == source(name));
     of.next().unwrap()
