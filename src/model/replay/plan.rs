@@ -31,7 +31,6 @@ pub struct ReplayPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReplayedKind {
     /// What happened.
-    #[serde(rename = "type")]
     pub event_type: EventType,
     /// Where they are from.
     pub source: SourceName,
