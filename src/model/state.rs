@@ -71,11 +71,20 @@ impl EventState {
     /// What was done stays done: a failure makes nothing worse that was applied, ignored or recorded,
     /// and only a payment that has lost its user is not applied any more.
     pub const fn after_replay(self, processed: Self) -> Self {
+        if self.stands_after_replay(processed) {
+            self
+        } else {
+            processed
+        }
+    }
+
+    /// Whether such a replay leaves the event as it was, its outcome too.
+    pub const fn stands_after_replay(self, processed: Self) -> bool {
         match (self, processed) {
-            (Self::Applied, Self::Waiting) => processed,
-            (Self::Applied, _) => self,
-            (Self::Ignored | Self::Waiting, Self::Failed | Self::Retrying) => self,
-            _ => processed,
+            (Self::Applied, Self::Waiting) => false,
+            (Self::Applied, _) => true,
+            (Self::Ignored | Self::Waiting, Self::Failed | Self::Retrying) => true,
+            _ => false,
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::model::ledger::EventFilter;
 use crate::model::mask::mask;
 use crate::model::operator::{ActionRecord, Mode, Operator, OperatorAction};
 use crate::model::preview::{EntityKind, EntityPreview, RecalledEvent, Standing, Verdict};
-use crate::model::state::EventState;
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -148,14 +147,10 @@ fn outlook(known: RecalledEvent, verdict: Verdict) -> EventOutlook {
     }
 }
 
-/// A failure takes nothing back: what is applied, ignored or recorded stays so.
+/// As a replay would leave it.
 fn standing_after(before: &Standing, verdict: &Verdict) -> Standing {
-    let keeps = matches!(
-        before.state,
-        EventState::Applied | EventState::Ignored | EventState::Waiting
-    );
     match verdict.outcome.state() {
-        Some(state) if verdict.error.is_none() || !keeps => Standing {
+        Some(state) if !before.state.stands_after_replay(state) => Standing {
             state,
             outcome: verdict.outcome.to_string(),
         },

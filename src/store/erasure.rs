@@ -123,7 +123,11 @@ pub(super) async fn erase_deleted(
         step.events += erased;
         // Otherwise there may be more, and the next step begins with the same person.
         if erased < u64::from(room) {
-            let is_erased = person.is_settled && erased == 0 && new == 0;
+            // What was passed by is still there.
+            let is_erased = person.is_settled
+                && erased == 0
+                && new == 0
+                && tables.count_payloads(&names).await?.is_empty();
             tables.note_look(&person.id, is_erased, now).await?;
         }
     }
@@ -260,14 +264,15 @@ async fn others_of(
     Ok(others)
 }
 
-/// Opens the matter of erased persons again about whom this batch has brought something to keep.
+/// Opens the matter of erased persons again about whom this batch has brought something to keep: an event,
+/// or what one is about that could not be told before.
 pub(super) async fn reopen(
     tables: &mut dyn Tables,
     groups: &[Grouped<'_>],
     payments: &PaymentFold,
 ) -> Result<(), ApplyError> {
     let mut about: BTreeSet<&str> = BTreeSet::new();
-    for grouped in groups.iter().filter(|grouped| grouped.head.is_none()) {
+    for grouped in groups.iter().filter(|grouped| !grouped.is_duplicate()) {
         about.extend(grouped.planned.subject.as_deref());
         if let Decision::Apply(Changes::RecordPayment(fact)) = &grouped.planned.decision {
             about.insert(fact.id());

@@ -8,7 +8,7 @@ use crate::model::operator::{Mode, Operator, Reason};
 
 /// Whether for real, why, and who. Without `execute` nothing is changed: the answer tells what would be.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Acting {
     /// Do it.
     execute: bool,

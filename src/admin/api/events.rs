@@ -20,6 +20,7 @@ use crate::ops::wanted;
 
 /// Which events to preview.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PreviewRequest {
     /// Which events; none named: all.
     #[serde(default)]
@@ -65,6 +66,7 @@ pub(super) async fn preview(
 
 /// Which events, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeRequest {
     /// Which events.
     #[serde(default)]
@@ -114,6 +116,7 @@ pub(super) async fn retry(
 
 /// Whose payloads to erase, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EraseRequest {
     /// Users, or anything else that events are filed under.
     subjects: Vec<String>,

@@ -54,6 +54,7 @@ pub(super) async fn show(
 
 /// Which groups, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeRequest {
     /// Their fingerprints.
     fingerprints: Vec<String>,

@@ -71,6 +71,7 @@ pub(super) async fn show(
 
 /// Which entries to send again, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RetryRequest {
     /// Those of these users, whatever state they are in.
     #[serde(default)]
@@ -113,6 +114,7 @@ pub(super) async fn retry(
 
 /// Whose metadata to give up on, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DiscardRequest {
     /// These users'.
     users: Vec<String>,

@@ -35,6 +35,7 @@ pub(super) async fn waiting(
 
 /// Which payment is whose, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AttributeRequest {
     /// A Checkout Session or a subscription, by Stripe's id.
     payment: String,

@@ -32,6 +32,7 @@ fn replay(id: &str) -> Result<ReplayId, Problem> {
 
 /// Which events to process again, how fast, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OrderRequest {
     /// Which events.
     #[serde(default)]

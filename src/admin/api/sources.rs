@@ -39,6 +39,7 @@ pub(super) async fn list(State(desk): Shared, said: Parameters) -> Result<Json<S
 
 /// Which sources, and whether for real.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeRequest {
     /// Their names.
     sources: Vec<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::changes::{Applied, Decision, Outcome, Planned};
+use crate::model::changes::{Applied, Decision, Failure, Outcome, Planned};
 use crate::model::event::{EventKey, EventType};
 
 /// What fails in one way.
@@ -30,23 +30,34 @@ impl FailureFold {
             let (Outcome::Failed(kind) | Outcome::Retrying { kind, .. }) = applied.outcome else {
                 continue;
             };
-            let example = planned.event.key.clone();
-            let error = failure.message.clone();
-            self.0
-                .entry(failure.fingerprint.clone())
-                .and_modify(|failing| {
-                    failing.occurrences += 1;
-                    failing.example = example.clone();
-                    failing.error.clone_from(&error);
-                })
-                .or_insert_with(|| Failing {
-                    kind,
-                    event_type: planned.event.event_type.clone(),
-                    occurrences: 1,
-                    example,
-                    error,
-                });
+            let (key, event_type) = (&planned.event.key, &planned.event.event_type);
+            self.note(kind, failure, event_type, key.clone());
         }
+    }
+
+    /// Takes in that an event has failed, whoever found out.
+    pub(in crate::store) fn note(
+        &mut self,
+        kind: &'static str,
+        failure: &Failure,
+        event_type: &EventType,
+        example: EventKey,
+    ) {
+        let error = failure.message.clone();
+        self.0
+            .entry(failure.fingerprint.clone())
+            .and_modify(|failing| {
+                failing.occurrences += 1;
+                failing.example = example.clone();
+                failing.error.clone_from(&error);
+            })
+            .or_insert_with(|| Failing {
+                kind,
+                event_type: event_type.clone(),
+                occurrences: 1,
+                example,
+                error,
+            });
     }
 
     pub(in crate::store) fn is_empty(&self) -> bool {

@@ -1,8 +1,9 @@
 //! Events that are tried again later.
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection};
 
+use super::super::fold::failures::FailureFold;
 use super::super::problem::unavailable;
 use super::ledger::read_key;
 use super::rows::{Reader, column, stored};
@@ -55,7 +56,7 @@ pub(super) async fn lease(
     Ok(leases.collect())
 }
 
-/// Ends what is due and cannot be tried: it would fall due for ever.
+/// Ends what is due and cannot be tried: it would fall due for ever. It is counted as any other failure.
 async fn fail_without_payload(
     connection: &mut PgConnection,
     now: Timestamp,
@@ -67,25 +68,37 @@ async fn fail_without_payload(
     .bind(stored(now))
     .fetch_all(&mut *connection)
     .await?;
+    if types.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await?;
+    let mut failures = FailureFold::default();
     for event_type in types.iter().filter_map(|name| EventType::parse(name)) {
         let failure = without_payload(&event_type);
-        sqlx::query(
+        let rows = sqlx::query(
             "WITH due AS MATERIALIZED (SELECT source, event_id FROM events \
              WHERE state = 'retrying' AND next_attempt_at <= $4 AND payload IS NULL \
              AND event_type = $5 FOR UPDATE SKIP LOCKED) \
              UPDATE events AS e SET state = 'failed', outcome = $1, last_error = $2, \
              fingerprint = $3, next_attempt_at = NULL FROM due \
-             WHERE e.source = due.source AND e.event_id = due.event_id",
+             WHERE e.source = due.source AND e.event_id = due.event_id \
+             RETURNING e.source, e.event_id",
         )
         .bind(failure.kind)
-        .bind(failure.message)
-        .bind(failure.fingerprint)
+        .bind(&failure.message)
+        .bind(&failure.fingerprint)
         .bind(stored(now))
         .bind(event_type.as_str())
-        .execute(&mut *connection)
+        .fetch_all(&mut *transaction)
         .await?;
+        for key in rows.iter().filter_map(|row| read_key(row).ok()) {
+            failures.note(failure.kind, &failure, &event_type, key);
+        }
     }
-    Ok(())
+    if !failures.is_empty() {
+        super::failures::write(&mut transaction, &failures, now).await?;
+    }
+    transaction.commit().await
 }
 
 fn read(row: &PgRow, until: Timestamp) -> Result<RetryLease, StoreError> {

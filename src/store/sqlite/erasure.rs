@@ -43,7 +43,8 @@ pub(super) async fn leaving(
     Ok(leaving)
 }
 
-/// Lets these payloads go, unless somebody else has; answers how many went.
+/// Lets these payloads go, unless somebody else has; answers how many went. Only what is finished is
+/// pruned: it may have been taken up again since it was read.
 pub(super) async fn let_go(
     connection: &mut SqliteConnection,
     leaving: &[Leaving],
@@ -55,13 +56,15 @@ pub(super) async fn let_go(
     for event in leaving {
         let done = sqlx::query(
             "UPDATE events SET payload = NULL, payload_gone = ?, payload_gone_at = ?, \
-             payload_sha256 = ? WHERE source = ? AND event_id = ? AND payload IS NOT NULL",
+             payload_sha256 = ? WHERE source = ? AND event_id = ? AND payload IS NOT NULL \
+             AND (? OR state IN ('applied', 'ignored', 'discarded'))",
         )
         .bind(why.as_str())
         .bind(&now)
         .bind(&event.sha256)
         .bind(&event.source)
         .bind(&event.event_id)
+        .bind(why == Departure::Erased)
         .execute(&mut *connection)
         .await?;
         gone += done.rows_affected();

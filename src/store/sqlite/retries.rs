@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
+use super::super::fold::failures::FailureFold;
 use super::super::problem::unavailable;
 use super::ledger::read_key;
 use super::rows::Reader;
@@ -54,7 +55,7 @@ pub(super) async fn lease(
     Ok(leases.collect())
 }
 
-/// Ends what is due and cannot be tried: it would fall due for ever.
+/// Ends what is due and cannot be tried: it would fall due for ever. It is counted as any other failure.
 async fn fail_without_payload(
     connection: &mut SqliteConnection,
     now: Timestamp,
@@ -66,20 +67,27 @@ async fn fail_without_payload(
     .bind(now.to_string())
     .fetch_all(&mut *connection)
     .await?;
+    let mut failures = FailureFold::default();
     for event_type in types.iter().filter_map(|name| EventType::parse(name)) {
         let failure = without_payload(&event_type);
-        sqlx::query(
+        let rows = sqlx::query(
             "UPDATE events SET state = 'failed', outcome = ?, last_error = ?, fingerprint = ?, \
              next_attempt_at = NULL WHERE state = 'retrying' AND next_attempt_at <= ? \
-             AND payload IS NULL AND event_type = ?",
+             AND payload IS NULL AND event_type = ? RETURNING source, event_id",
         )
         .bind(failure.kind)
-        .bind(failure.message)
-        .bind(failure.fingerprint)
+        .bind(&failure.message)
+        .bind(&failure.fingerprint)
         .bind(now.to_string())
         .bind(event_type.as_str())
-        .execute(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
+        for key in rows.iter().filter_map(|row| read_key(row).ok()) {
+            failures.note(failure.kind, &failure, &event_type, key);
+        }
+    }
+    if !failures.is_empty() {
+        super::failures::write(connection, &failures, now).await?;
     }
     Ok(())
 }

@@ -48,6 +48,35 @@ async fn a_body_is_bounded_and_has_to_be_understood() {
     assert_eq!(odd.message().matches("not a user id").count(), 2, "{odd:?}");
 }
 
+/// A filter that is written wrong must not mean everything.
+#[tokio::test]
+async fn what_a_body_says_beyond_what_is_known_is_refused() {
+    let door = Door::of(None);
+    for (path, body) in [
+        ("/api/v1/events/retry", json!({"filtre": {"source": "a"}})),
+        ("/api/v1/events/preview", json!({"source": "a"})),
+        (
+            "/api/v1/events/discard",
+            json!({"all": true, "state": "failed"}),
+        ),
+        ("/api/v1/replays", json!({"all": true, "limits": 1})),
+        ("/api/v1/replays/1/cancel", json!({"dry": true})),
+        (
+            "/api/v1/sources/pause",
+            json!({"sources": ["a"], "why": "x"}),
+        ),
+    ] {
+        let answer = door.post(path, &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}: {answer:?}");
+        assert!(answer.message().contains("unknown field"), "{answer:?}");
+    }
+    // What is known is understood, whichever part of the program it is for.
+    let known = json!({"filter": {"source": "a"}, "all": false, "execute": true, "reason": "x",
+                       "operator": "ann"});
+    let answer = door.post("/api/v1/events/retry", &known).await;
+    assert_eq!(answer.code(), "no_database", "{answer:?}");
+}
+
 #[tokio::test]
 async fn other_paths_and_methods_are_told_apart() {
     let door = Door::of(None);

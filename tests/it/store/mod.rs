@@ -256,6 +256,7 @@ macro_rules! every_behaviour {
                 a_preview_shows_what_processing_then_does
                 what_the_mirror_lost_is_shown_as_mended
                 what_would_fail_does_not_become_worse
+                what_is_applied_stays_so_if_it_would_be_ignored_now
                 what_the_database_refuses_fails_alone
                 others_that_would_no_longer_wait_are_told
                 only_the_first_received_and_those_with_bytes_are_previewed;
@@ -270,6 +271,7 @@ macro_rules! every_behaviour {
                 payments_of_a_deleted_user_go_with_them
                 a_customer_of_a_living_user_as_well_is_kept
                 late_events_about_an_erased_user_go_too
+                what_is_found_to_be_about_an_erased_user_later_goes_too
                 the_second_look_comes_when_what_was_going_on_is_over
                 a_person_with_many_events_takes_several_steps
                 an_operator_erases_at_once

@@ -145,6 +145,8 @@ const TABLES: [(EntityKind, &str, &str); 11] = [
 fn is_left_out(kind: EntityKind, column: &str) -> bool {
     match kind {
         EntityKind::User => ["id", "data", "synced_at"].contains(&column),
+        // When the deletion was recorded is of the moment in which that is done.
+        EntityKind::UserTombstone => ["id", "recorded_at"].contains(&column),
         EntityKind::Entitlement => ["user_id", "updated_at"].contains(&column),
         EntityKind::UserTombstone => column != "deleted_at",
         EntityKind::Metadata => !["state", "desired"].contains(&column),
@@ -307,6 +309,18 @@ pub(super) async fn what_would_fail_does_not_become_worse(database: &Database) {
         assert_eq!(event.error.as_deref(), Some("it is broken"));
     }
     assert_eq!(shown.events[3].after.outcome, "handler_broken");
+    assert!(shown.is_without_effect());
+}
+
+/// What was done is not undone by ignoring it now.
+pub(super) async fn what_is_applied_stays_so_if_it_would_be_ignored_now(database: &Database) {
+    let store = &*database.store;
+    let done = mirror("msg_1", user("user_a", 5, "Ann"));
+    apply(store, 10, std::slice::from_ref(&done)).await;
+    let shown = preview_of(store, &[ignore("msg_1", "user.updated")], request()).await;
+    let event = &shown.events[0];
+    assert_eq!(event.after, event.before);
+    assert_eq!(event.after.outcome, "user_mirrored");
     assert!(shown.is_without_effect());
 }
 

@@ -352,6 +352,18 @@ pub(super) async fn late_events_about_an_erased_user_go_too(store: &dyn Store) {
     assert!(has_payload(store, "msg_9").await);
 }
 
+/// A handler that could not read it did not say what it is about; the one that is there now does.
+pub(super) async fn what_is_found_to_be_about_an_erased_user_later_goes_too(store: &dyn Store) {
+    let unread = failing("msg_3", "user.updated", "a place");
+    apply(store, 10, &[delete("msg_2", "user_a", 5), unread]).await;
+    assert_eq!(erase_deleted(store, 10, 100).await, 1);
+    assert_eq!(erase_deleted(store, 10, 100 + SETTLED).await, 0);
+
+    apply(store, 1000, &[mirror("msg_3", user("user_a", 1, "Ann"))]).await;
+    assert_eq!(erase_deleted(store, 10, 1001).await, 1);
+    assert!(!has_payload(store, "msg_3").await);
+}
+
 /// And not before: until then a person that was just looked at is left alone.
 pub(super) async fn the_second_look_comes_when_what_was_going_on_is_over(store: &dyn Store) {
     let first = by_customer("cus_1", session_of("cs_1", "user_a"));
@@ -491,4 +503,9 @@ pub(super) async fn what_is_due_again_without_its_payload_fails(store: &dyn Stor
         assert_eq!((summary.next_attempt_at, summary.attempts), (None, 1));
     }
     assert_eq!(store.next_retry_due().await.unwrap(), Some(at(5000)));
+    // Who looks for what fails finds them.
+    let groups = store.list_failures(&[], 10).await.unwrap();
+    let gone = groups.iter().find(|group| group.kind == "payload_gone");
+    let gone = gone.map(|group| (group.failed, group.occurrences, group.last_seen));
+    assert_eq!(gone, Some((2, 2, last)));
 }

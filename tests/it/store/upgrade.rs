@@ -1,6 +1,11 @@
-//! A database of the version before payment facts, with something in every table.
+//! Databases of versions before: of the one before payment facts, with something in every table; and of
+//! the one before replays, with events that fail, while a worker of that version goes on.
+
+use std::path::Path;
 
 use hookmirror::model::entitlement::Rule;
+use hookmirror::model::failure::GroupState;
+use hookmirror::model::headers::KeptHeaders;
 use hookmirror::model::outbox::{DeliveryState, Recipients};
 use hookmirror::model::payment::Fact;
 use hookmirror::model::state::EventState;
@@ -10,9 +15,10 @@ use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqlSafeStr, SqliteConnection};
 
-use super::{apply, everything, report, state_of};
+use super::retention::erase_deleted;
+use super::{apply, everything, record_of, report, state_of};
 use crate::support::directory::directory;
-use crate::support::given::{at, customer, mirror, refund, tell, user, user_id};
+use crate::support::given::{at, customer, key, mirror, refund, tell, user, user_id};
 use crate::support::postgres::TestDatabase;
 
 macro_rules! migrations_before {
@@ -86,7 +92,7 @@ const ROWS: [&str; 7] = [
      NULL, '2026-01-01T00:00:00.000Z')",
 ];
 
-async fn fill<C: Migrate>(connection: &mut C, before: &Migrator)
+async fn fill<C: Migrate>(connection: &mut C, before: &Migrator, rows: &[&'static str])
 where
     for<'c> &'c mut C: sqlx::Executor<'c>,
 {
@@ -94,8 +100,8 @@ where
         .run_direct(None, &mut *connection, false)
         .await
         .unwrap();
-    for row in ROWS {
-        sqlx::Executor::execute(&mut *connection, row)
+    for row in rows {
+        sqlx::Executor::execute(&mut *connection, *row)
             .await
             .ok()
             .unwrap();
@@ -144,7 +150,7 @@ async fn a_file_of_the_version_before_goes_on() {
         .filename(&path)
         .create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    fill(&mut connection, &migrations_before!("sqlite")).await;
+    fill(&mut connection, &migrations_before!("sqlite"), &ROWS).await;
     connection.close().await.unwrap();
     goes_on(&SqliteStore::open(&path).await.unwrap()).await;
 }
@@ -153,6 +159,107 @@ async fn a_file_of_the_version_before_goes_on() {
 async fn a_database_on_a_server_of_the_version_before_goes_on() {
     let database = TestDatabase::empty().await;
     let mut connection = database.stranger().await;
-    fill(&mut connection, &migrations_before!("postgres")).await;
+    fill(&mut connection, &migrations_before!("postgres"), &ROWS).await;
     goes_on(&database.store()).await;
+}
+
+/// The migrations of the version before replays.
+async fn before_replays(engine: &str) -> Migrator {
+    let directory = format!("{}/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+    let all = Migrator::new(Path::new(&directory)).await.unwrap();
+    let known = all.iter().filter(|migration| migration.version <= 8);
+    Migrator::with_migrations(known.cloned().collect())
+}
+
+/// The same text in both engines.
+const FAILING: [&str; 2] = [
+    "INSERT INTO user_tombstones (id, deleted_at) VALUES ('user_z', '2026-01-01T00:00:00.000Z')",
+    "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
+     last_error, fingerprint, received_at, applied_at, next_attempt_at) VALUES \
+     ('stripe', 'evt_1', 'a.type', NULL, 'failed', 'payload_invalid', 1, 3, 'it was so', 'aa', \
+     '2026-01-01T00:00:00.000Z', NULL, NULL), \
+     ('stripe', 'evt_2', 'a.type', NULL, 'failed', 'payload_invalid', 1, 1, 'it is so', 'aa', \
+     '2026-01-02T00:00:00.000Z', NULL, NULL), \
+     ('gone', 'evt_3', 'a.type', NULL, 'retrying', 'source_unknown', 1, 2, 'not known', 'bb', \
+     '2026-01-03T00:00:00.000Z', NULL, '2026-01-03T01:00:00.000Z'), \
+     ('clerk', 'msg_1', 'user.deleted', 'user_z', 'applied', 'user_deleted', 1, 1, NULL, NULL, \
+     '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z', NULL)",
+];
+
+/// What a worker of that version writes, word for word but for what it binds.
+const OLD_WORKER: [&str; 2] = [
+    "INSERT INTO user_tombstones (id, deleted_at) VALUES ('user_y', '2026-01-01T00:00:00.000Z')",
+    "INSERT INTO events (source, event_id, event_type, subject, state, outcome, deliveries, attempts, \
+     last_error, fingerprint, received_at, applied_at, next_attempt_at, payload) VALUES \
+     ('stripe', 'evt_4', 'a.type', NULL, 'failed', 'payload_invalid', 1, 1, 'it is so', 'aa', \
+     '2026-01-04T00:00:00.000Z', NULL, NULL, NULL)",
+];
+
+async fn failures_go_on(store: &dyn Store) {
+    let pending = store.pending_migrations().await.unwrap();
+    assert_eq!(pending[0], "0009_findings");
+    assert_eq!(store.migrate().await.unwrap(), pending);
+
+    let groups = store.list_failures(&[GroupState::Open], 9).await.unwrap();
+    let told: Vec<_> = groups
+        .iter()
+        .map(|group| {
+            let counts = (group.failed, group.retrying, group.occurrences);
+            (group.fingerprint.as_str(), group.kind.as_str(), counts)
+        })
+        .collect();
+    let expected = [
+        ("aa", "payload_invalid", (2, 0, 4)),
+        ("bb", "source_unknown", (0, 1, 2)),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(groups[0].example, key("evt_2"));
+    assert_eq!(groups[0].last_error, "it is so");
+    assert!(groups[0].first_seen < groups[0].last_seen);
+}
+
+async fn a_worker_of_then_is_understood(store: &dyn Store) {
+    let groups = store.list_failures(&[], 9).await.unwrap();
+    assert_eq!((groups[0].failed, groups[0].occurrences), (3, 4));
+    assert_eq!(
+        record_of(store, "evt_4").await.headers,
+        KeptHeaders::default()
+    );
+    // Deletions that it recorded have their grace from the first sweep on.
+    assert_eq!(erase_deleted(store, 4999, 5000).await, 0);
+    assert_eq!(
+        store.overdue(at(0)).await.unwrap().oldest_deletion,
+        Some(at(5000))
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_replays_goes_on() {
+    let directory = directory();
+    let path = directory.path().join("mirror.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    fill(&mut connection, &before_replays("sqlite").await, &FAILING).await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    failures_go_on(&store).await;
+    for row in OLD_WORKER {
+        sqlx::query(row).execute(&mut connection).await.unwrap();
+    }
+    a_worker_of_then_is_understood(&store).await;
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_on_a_server_of_the_version_before_replays_goes_on() {
+    let database = TestDatabase::empty().await;
+    let mut connection = database.stranger().await;
+    fill(&mut connection, &before_replays("postgres").await, &FAILING).await;
+    let store = database.store();
+    failures_go_on(&store).await;
+    for row in OLD_WORKER {
+        sqlx::query(row).execute(&mut connection).await.unwrap();
+    }
+    a_worker_of_then_is_understood(&store).await;
 }

@@ -63,3 +63,25 @@ async fn an_event_that_nobody_could_see_yet_is_erased_by_the_second_look() {
     assert_eq!(step.unwrap().events, 1);
     assert_eq!(record_of(&store, "msg_2").await.payload, None);
 }
+
+/// Nor does a person count as erased as long as somebody is at work on the last of its events.
+#[tokio::test]
+async fn what_was_passed_by_at_every_look_is_erased_in_the_end() {
+    let database = TestDatabase::migrated().await;
+    let store = database.store();
+    let batch = [
+        mirror("msg_1", user("user_a", 1, "Ann")),
+        delete("msg_2", "user_a", 5),
+    ];
+    apply(&store, 10, &batch).await;
+    let mut other = database.stranger().await;
+    let held = "BEGIN; SELECT FROM events WHERE event_id = 'msg_1' FOR UPDATE";
+    execute(&mut other, held).await;
+    let action = action();
+    let erase = |now| store.erase_deleted(at(10), 10, &action, None, at(now));
+    assert_eq!(erase(100).await.unwrap().events, 1);
+    assert_eq!(erase(400).await.unwrap().events, 0);
+    execute(&mut other, "COMMIT").await;
+    assert_eq!(erase(700).await.unwrap().events, 1);
+    assert_eq!(record_of(&store, "msg_1").await.payload, None);
+}
