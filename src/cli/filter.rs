@@ -23,7 +23,7 @@ pub(super) struct FilterArgs {
     #[arg(long = "type", value_name = "GLOB")]
     event_type: Option<String>,
     /// About this subject, such as user_… or cs_…
-    #[arg(long)]
+    #[arg(long, value_parser = wanted::subject)]
     subject: Option<String>,
     /// Received at this time or later (RFC 3339, or a date)
     #[arg(long, value_name = "TIME", value_parser = wanted::time)]

@@ -68,7 +68,7 @@ pub(super) fn filter(said: &mut Parameters) -> EventFilter {
         states: said.all_parsed("state", wanted::state),
         source: said.parsed("source", wanted::source),
         event_type: said.one("type"),
-        subject: said.one("subject"),
+        subject: said.parsed("subject", wanted::subject),
         since: said.parsed("since", wanted::time),
         until: said.parsed("until", wanted::time),
         ids: said.all_parsed("id", wanted::event_id),

@@ -81,7 +81,8 @@ Examples:
       --execute --reason 'test data, OPS-123'
 
 Whoever delivers them again changes nothing any more. What a waiting event has told of a payment
-stays recorded; it only waits no longer. To take a discarded event up again, replay it.
+stays recorded; it only waits no longer. To take a discarded event up again, replay it. What a
+replay that runs has taken is processed all the same: cancel the replay first.
 Works a few thousand at a time; if it is cut short, `actions list` tells how far it came.
 A dry run that finds something ends with 3.")]
     Discard(by_hand::DiscardArgs),

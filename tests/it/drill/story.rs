@@ -88,7 +88,11 @@ async fn preview(home: &Home, fingerprint: &str) {
     let kinds = &plan["plan"]["kinds"];
     assert_eq!(kinds.as_array().unwrap().len(), 1, "{kinds}");
     assert_eq!(
-        (&kinds[0]["state"], &kinds[0]["event_type"], &kinds[0]["events"]),
+        (
+            &kinds[0]["state"],
+            &kinds[0]["event_type"],
+            &kinds[0]["events"]
+        ),
         (&json!("failed"), &json!(BROKEN), &json!(PEOPLE))
     );
 

@@ -148,7 +148,6 @@ fn is_left_out(kind: EntityKind, column: &str) -> bool {
         // When the deletion was recorded is of the moment in which that is done.
         EntityKind::UserTombstone => ["id", "recorded_at"].contains(&column),
         EntityKind::Entitlement => ["user_id", "updated_at"].contains(&column),
-        EntityKind::UserTombstone => column != "deleted_at",
         EntityKind::Metadata => !["state", "desired"].contains(&column),
         _ => column == "id",
     }
