@@ -20,10 +20,11 @@ pub(super) async fn status(config: &Config, args: StatusArgs) -> Result<Ended, C
     // Before any waiting: that there is such a replay.
     replays::status(&*store, args.id, now()).await?;
     if args.watch {
-        let shutdown = Shutdown::on_signals()?.handle();
+        let shutdown = Shutdown::on_signals()?;
+        let stop = shutdown.handle();
         tokio::select! {
             ended = follow::until_ended(&*store, args.id) => ended?,
-            () = shutdown.begun() => {}
+            () = stop.begun() => {}
         }
     }
     let status = replays::status(&*store, args.id, now()).await?;
@@ -46,8 +47,8 @@ pub(super) async fn status(config: &Config, args: StatusArgs) -> Result<Ended, C
             && events.len() == args.limit as usize
         {
             say(&format!(
-                "\nthere may be more: see --after {}, and --limit",
-                last.position
+                "\nthere may be more: hookmirror replay status {} --events --after {}",
+                args.id, last.position
             ));
         }
     }
@@ -109,8 +110,9 @@ pub(super) fn describe(status: &Status) -> String {
         facts.push(("left", or_dash(left)));
     }
     if let (Some(by), Some(reason)) = (&replay.cancelled_by, &replay.cancel_reason) {
-        facts.push(("cancelled", replay.cancelled.to_string()));
-        facts.push(("by", format!("{}: {}", shown(by), shown(reason))));
+        let cancelled = replay.cancelled;
+        let by = format!("{cancelled} by {}: {}", shown(by), shown(reason));
+        facts.push(("cancelled", by));
     }
     if let Some(finished_at) = replay.finished_at {
         facts.push(("ended", finished_at.to_string()));
