@@ -3,11 +3,14 @@
 use clap::{Args, Subcommand};
 
 use super::engines::database::existing_store;
+use super::filter::quoted;
 use super::output::{listing, or_dash, say, say_json, shown};
 use super::{CommandError, Ended, load_config};
 use crate::config::Config;
 use crate::model::operator::{ActionFilter, ActionRecord, Operator};
 use crate::ops::wanted;
+
+const LIMIT: u32 = 50;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ActionsCommand {
@@ -32,7 +35,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "ID")]
     after: Option<i64>,
     /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// As JSON
     #[arg(long)]
@@ -72,8 +75,19 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
         .last()
         .filter(|_| actions.len() == args.limit as usize)
     {
+        let mut options = String::new();
+        if let Some(operator) = &filter.operator {
+            options.push_str(&format!(" --operator {}", quoted(operator.as_str())));
+        }
+        if let Some(action) = &filter.action {
+            options.push_str(&format!(" --action {}", quoted(action)));
+        }
+        if args.limit != LIMIT {
+            options.push_str(&format!(" --limit {}", args.limit));
+        }
         say(&format!(
-            "\nthere may be more: --after {} goes on from here",
+            "\nthere may be more: hookmirror actions list{} --after {}",
+            shown(&options),
             last.id
         ));
     }

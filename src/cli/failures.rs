@@ -6,7 +6,9 @@ use console::style;
 
 use super::acting::ActingArgs;
 use super::engines::database::existing_store;
-use super::output::{complain, counted, listing, or_dash, say, say_json, shown, state, table};
+use super::output::{
+    complain, counted, listing, or_dash, say, say_json, shown, state, terminal_width,
+};
 use super::{CommandError, Ended, load_config};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -59,8 +61,8 @@ A dry run that finds something to do ends with 3.")]
 Example:
   hookmirror failures resolve 1f0c4a9be2d7 --execute --reason 'fixed in 1.4.2'
 
-Its events stay as they are: replay or discard them. If another attempt fails like this, the group is
-open again.
+Its events stay as they are: replay or discard them.
+If another attempt fails like this, the group is open again.
 A dry run that finds something to do ends with 3.")]
     Resolve(ChangeArgs),
     /// Say that somebody should look again; a dry run without --execute
@@ -140,10 +142,24 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
         return Ok(Ended::Done);
     }
     if groups.is_empty() {
-        say("no failures match");
+        say(if states.is_empty() {
+            "no failures but resolved ones, if any: see `hookmirror failures --all`"
+        } else {
+            "no failures match"
+        });
         return Ok(Ended::Done);
     }
     say(&rows_of(&groups));
+    if terminal_width().is_some() {
+        say("");
+        for group in &groups {
+            say(&format!(
+                "{}: {}",
+                group.fingerprint,
+                shown(&group.last_error)
+            ));
+        }
+    }
     if groups.len() == args.limit as usize {
         say(&format!(
             "\nthere may be more than {}: see --limit",
@@ -162,8 +178,8 @@ fn rows_of(groups: &[FailureGroup]) -> String {
             group.failed.to_string(),
             group.retrying.to_string(),
             group.event_type.to_string(),
-            group.kind.clone(),
             group.last_seen.to_string(),
+            group.kind.clone(),
             group.first_seen.to_string(),
             group.occurrences.to_string(),
             group.example.to_string(),
@@ -177,8 +193,8 @@ fn rows_of(groups: &[FailureGroup]) -> String {
             "FAILED",
             "RETRYING",
             "TYPE",
-            "KIND",
             "LAST SEEN",
+            "KIND",
             "FIRST SEEN",
             "OCCURRENCES",
             "EXAMPLE",
@@ -252,7 +268,7 @@ fn describe(report: &FailureReport) -> String {
             ]
         });
         let header = ["EVENT", "STATE", "ATTEMPTS", "RECEIVED", "SUBJECT"];
-        text.push(format!("\n{}", table(&header, rows.collect())));
+        text.push(format!("\n{}", listing(&header, rows.collect())));
     }
     let fingerprint = &group.fingerprint;
     text.push(format!(
@@ -261,12 +277,15 @@ fn describe(report: &FailureReport) -> String {
     ));
     let commands = [
         format!("events list --fingerprint {fingerprint}"),
-        format!("replay --fingerprint {fingerprint} --reason TEXT"),
-        match group.state {
-            GroupState::Open => format!("failures acknowledge {fingerprint} --reason TEXT"),
-            GroupState::Acknowledged => format!("failures resolve {fingerprint} --reason TEXT"),
-            GroupState::Resolved => format!("failures reopen {fingerprint} --reason TEXT"),
-        },
+        format!("replay --fingerprint {fingerprint} --preview"),
+        format!(
+            "failures {} {fingerprint} --execute --reason TEXT",
+            match group.state {
+                GroupState::Open => "acknowledge",
+                GroupState::Acknowledged => "resolve",
+                GroupState::Resolved => "reopen",
+            }
+        ),
     ];
     text.extend(commands.map(|command| format!("  hookmirror {command}")));
     text.join("\n")
@@ -298,7 +317,7 @@ async fn change(
     }
     for fingerprint in &done.unknown {
         complain(&format!(
-            "nothing has failed with the fingerprint {}",
+            "nothing has failed with the fingerprint {}: see `hookmirror failures --all`",
             shown(fingerprint)
         ));
     }
@@ -326,6 +345,13 @@ fn tell(done: &Done, change: FailureChange) {
             "{did} {groups}; recorded as action {} of {}",
             action.id,
             shown(action.operator.as_str())
+        ));
+    }
+    let unmended: u64 = done.groups.iter().map(|group| group.failed).sum();
+    if change == FailureChange::Resolve && action.matched > 0 && unmended > 0 {
+        say(&format!(
+            "{} of it failed and stay so: replay or discard them as well",
+            counted(unmended, "event", "events")
         ));
     }
 }

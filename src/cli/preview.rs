@@ -3,7 +3,7 @@
 use console::style;
 use serde_json::Value;
 
-use super::output::{counted, say, shown, state, table};
+use super::output::{counted, say, shown, state};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::model::event::Event;
@@ -38,11 +38,9 @@ pub(super) fn tell(preview: &Preview) {
         });
         return;
     }
-    say(&table(
-        &["EVENT", "TYPE", "NOW", "THEN"],
-        preview.events.iter().map(row).collect(),
-    ));
-    say("");
+    for (outlook, events) in alike(&preview.events) {
+        say(&describe_outlook(outlook, events));
+    }
     for entity in &preview.entities {
         say(&describe(entity));
     }
@@ -50,11 +48,22 @@ pub(super) fn tell(preview: &Preview) {
         let keys: Vec<String> = preview.released.iter().map(ToString::to_string).collect();
         say(&format!("no longer waiting: {}\n", keys.join(", ")));
     }
-    if preview.is_without_effect() {
-        say("nothing would change");
-    } else {
-        let entities = counted(preview.entities.len() as u64, "row", "rows");
-        say(&format!("{entities} of the mirror would differ"));
+    say(&match preview.entities.len() as u64 {
+        0 if preview.is_without_effect() => "nothing would change".to_owned(),
+        0 => "no row of the mirror would differ".to_owned(),
+        rows => format!(
+            "{} of the mirror would differ",
+            counted(rows, "row", "rows")
+        ),
+    });
+    let failing = preview.events.iter().filter(|event| event.error.is_some());
+    match failing.count() as u64 {
+        0 => {}
+        failing if failing == previewed => say("all of them would fail: the cause is still there"),
+        failing => say(&format!(
+            "{} would fail",
+            counted(failing, "event", "events")
+        )),
     }
     say(&format!(
         "previewed {previewed} of {}; nothing was changed",
@@ -68,21 +77,44 @@ pub(super) fn tell(preview: &Preview) {
     }
 }
 
-fn row(event: &EventOutlook) -> Vec<String> {
+/// The first of all events that come out alike, and how many these are: hundreds fail in one way.
+fn alike(events: &[EventOutlook]) -> Vec<(&EventOutlook, u64)> {
+    let mut kinds: Vec<(&EventOutlook, u64)> = Vec::new();
+    for event in events {
+        let known = kinds.iter_mut().find(|(first, _)| {
+            first.event_type == event.event_type
+                && first.before == event.before
+                && first.after == event.after
+                && first.error == event.error
+        });
+        match known {
+            Some((_, events)) => *events += 1,
+            None => kinds.push((event, 1)),
+        }
+    }
+    kinds
+}
+
+fn describe_outlook(event: &EventOutlook, events: u64) -> String {
+    let title = match events {
+        1 => format!("{} {}", event.event_type, event.key),
+        _ => format!("{events} × {}, such as {}", event.event_type, event.key),
+    };
     let then = if event.before == event.after {
         format!("stays {}", state(event.after.state))
     } else {
         format!("{}, {}", state(event.after.state), event.after.outcome)
     };
-    vec![
-        event.key.to_string(),
-        event.event_type.to_string(),
-        format!("{}, {}", state(event.before.state), event.before.outcome),
-        match &event.error {
-            None => then,
-            Some(error) => format!("would fail, {then}: {}", shown(error)),
-        },
-    ]
+    let then = match &event.error {
+        None => then,
+        Some(error) => format!("would fail, {then}: {}", shown(error)),
+    };
+    format!(
+        "{}\n  now   {}, {}\n  then  {then}\n",
+        style(title).bold(),
+        state(event.before.state),
+        event.before.outcome
+    )
 }
 
 fn describe(entity: &EntityPreview) -> String {

@@ -87,7 +87,7 @@ async fn list(config: &Config, args: ListArgs) -> Result<Ended, CommandError> {
             "PROVIDER",
             "STATE",
             "LAST EVENT",
-            "OLDEST UNAPPLIED",
+            "OLDEST TO PROCESS",
             "PUT ASIDE",
         ],
         sources.iter().map(|known| row(known, now)).collect(),
@@ -176,7 +176,10 @@ fn describe(change: SourceChange, report: &Report) -> String {
         _ => format!(", with {} put aside", counted(parked, "event", "events")),
     };
     match (action.dry_run, action.matched) {
-        (_, 0) => format!("there is nothing to do: none would be {did} that is not"),
+        (_, 0) => match change {
+            SourceChange::Pause => "there is nothing to do: paused already".to_owned(),
+            SourceChange::Resume => "there is nothing to do: not paused".to_owned(),
+        },
         (true, matched) => {
             let sources = counted(matched, "source", "sources");
             format!("would {would} {sources}{waiting}; with --execute --reason TEXT it does")

@@ -18,14 +18,14 @@ pub(super) const LISTEN: Setting = Setting {
     name: "HOOKMIRROR_ADMIN_LISTEN",
     alias: None,
     default: DefaultValue::Text("127.0.0.1:8081"),
-    meaning: "address and port of the private listener, with the metrics; `off`: none",
+    meaning: "address and port of the private listener, with metrics and JSON API; `off`: none",
 };
 
 pub(super) const TOKEN: Setting = Setting {
     name: "HOOKMIRROR_ADMIN_TOKEN",
     alias: None,
     default: DefaultValue::Described("none: the private listener is for this machine only"),
-    meaning: "bearer token that the private listener asks for; 16 characters or more",
+    meaning: "bearer token that the private listener asks for, for metrics and JSON API alike; 16 characters or more",
 };
 
 /// The private listener.

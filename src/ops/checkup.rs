@@ -170,7 +170,7 @@ pub fn events(account: &Account, now: Timestamp) -> Vec<Finding> {
         Finding::warning(
             "events",
             format!(
-                "{failed} of {} events failed; see `hookmirror events list --state failed`",
+                "{failed} of {} events failed; see `hookmirror failures --all`",
                 account.accepted
             ),
         )

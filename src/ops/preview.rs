@@ -113,7 +113,7 @@ pub async fn preview(
     let batch: Vec<Planned> = events.map(|known| decide(known.event.clone())).collect();
     let action = OperatorAction {
         operator: request.operator,
-        action: "replay preview",
+        action: "events preview",
         target: json!({ "filter": request.filter, "previewed": batch.len(), "reveal": request.reveal }),
         mode: Mode::DryRun,
     };

@@ -76,7 +76,11 @@ fn report(
         return Ok(ended);
     }
     if action.matched == 0 {
-        say("there is nothing to do");
+        say(if done.passed_over.is_empty() {
+            "there is nothing to do: no events match"
+        } else {
+            "there is nothing to do"
+        });
     } else if action.dry_run {
         let rows = done.tally.iter().map(|tally| {
             vec![

@@ -28,8 +28,8 @@ Examples:
   hookmirror events show stripe/evt_1SVnL7LmQ8rTzXwYk2PdHc4B --json
 
 A masked payload keeps its structure, the names of its fields, and of each value the shape: letters
-become x or X, digits 0. Readable stay the event's id and subject, and the words of the fields object,
-type, status, payment_status, livemode, created, mode and currency.")]
+become x or X, digits 0. Readable stay the event's id and subject, and the words of the fields
+object, type, status, payment_status, livemode, created, mode and currency.")]
     Show(show::ShowArgs),
     /// Tell what happened to a user or a payment, in the order of time
     #[command(after_help = "\
@@ -37,7 +37,8 @@ Examples:
   hookmirror events timeline user_2g7np7Hrk0SN6kj5EDMLDaKNL0S
   hookmirror events timeline pi_3SVnL6LmQ8rTzXwY0kQ2bN7c --limit 20
 
-Any id of one person's payments tells of all of them: user_, cus_, cs_, sub_, pi_, in_, ch_, re_, dp_.
+Any id of one person's payments tells of all of them: user_, cus_, cs_, sub_, pi_, in_, ch_, re_
+and dp_.
 Events, attempts that failed or were repeated, what Clerk was told, and what somebody did by hand.")]
     Timeline(timeline::TimelineArgs),
     /// Erase the payloads of all events about a person, or about anything else; a dry run without --execute

@@ -1,6 +1,7 @@
 //! `events timeline`.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::super::engines::database::existing_store;
 use super::super::output::{listing, say, say_json, shown, state};
@@ -43,7 +44,7 @@ pub(super) async fn timeline(config: &Config, args: TimelineArgs) -> Result<Ende
     }
     let rows = timeline.entries.iter().map(row).collect();
     say(&listing(
-        &["TIME", "WHAT", "STATE", "ABOUT", "RESULT", "DETAIL"],
+        &["TIME", "WHAT", "STATE", "RESULT", "ABOUT", "DETAIL"],
         rows,
     ));
     Ok(Ended::Done)
@@ -55,8 +56,8 @@ fn row(happening: &Happening) -> Vec<String> {
         Happening::Event(event) => [
             format!("received {}", event.event_type),
             state(event.state),
-            event.key.to_string(),
             event.outcome.clone(),
+            event.key.to_string(),
             shown(event.subject.as_deref().unwrap_or_default()),
         ],
         Happening::Attempt {
@@ -66,16 +67,16 @@ fn row(happening: &Happening) -> Vec<String> {
         } => [
             format!("attempt {} at {event_type}", attempt.attempt),
             state(attempt.state),
-            key.to_string(),
             attempt.outcome.clone(),
+            key.to_string(),
             shown(attempt.error.as_deref().unwrap_or_default()),
         ],
         Happening::Delivery { user_id, attempt } => [
             "told Clerk".to_owned(),
             attempt.outcome.clone(),
+            String::new(),
             user_id.to_string(),
-            shown(&attempt.desired.to_string()),
-            shown(attempt.error.as_deref().unwrap_or_default()),
+            told(&attempt.desired, attempt.error.as_deref()),
         ],
         Happening::Action(action) => [
             format!(
@@ -84,14 +85,24 @@ fn row(happening: &Happening) -> Vec<String> {
                 shown(&action.action)
             ),
             if action.dry_run { "dry run" } else { "done" }.to_owned(),
-            shown(&action.target.to_string()),
-            came_to(action),
-            shown(action.reason.as_deref().unwrap_or_default()),
+            format!("changed {} of {}", action.changed, action.matched),
+            format!("action {}", action.id),
+            because(action),
         ],
     });
     row
 }
 
-fn came_to(action: &ActionRecord) -> String {
-    format!("changed {} of {}", action.changed, action.matched)
+fn told(desired: &Value, error: Option<&str>) -> String {
+    match error {
+        None => shown(&desired.to_string()),
+        Some(error) => shown(&format!("{desired}: {error}")),
+    }
+}
+
+fn because(action: &ActionRecord) -> String {
+    match &action.reason {
+        None => shown(&action.target.to_string()),
+        Some(reason) => shown(&format!("{reason}: {}", action.target)),
+    }
 }

@@ -56,8 +56,9 @@ pub(super) fn describe(status: &Status) -> String {
         facts.push(("left", or_dash(left)));
     }
     if let (Some(by), Some(reason)) = (&replay.cancelled_by, &replay.cancel_reason) {
-        facts.push(("cancelled", replay.cancelled.to_string()));
-        facts.push(("by", format!("{}: {}", shown(by), shown(reason))));
+        let cancelled = replay.cancelled;
+        let by = format!("{cancelled} by {}: {}", shown(by), shown(reason));
+        facts.push(("cancelled", by));
     }
     if let Some(finished_at) = replay.finished_at {
         facts.push(("ended", finished_at.to_string()));

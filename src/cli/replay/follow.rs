@@ -18,10 +18,11 @@ const STEP: Duration = Duration::from_millis(500);
 
 /// Waits until a replay has ended, then tells what came of it. A signal ends the watching only.
 pub(super) async fn follow(store: &dyn Store, id: ReplayId) -> Result<Ended, CommandError> {
-    let shutdown = Shutdown::on_signals()?.handle();
+    let shutdown = Shutdown::on_signals()?;
+    let stop = shutdown.handle();
     tokio::select! {
         ended = until_ended(store, id) => ended?,
-        () = shutdown.begun() => {
+        () = stop.begun() => {
             say(&format!(
                 "replay {id} goes on without you: see `hookmirror replay status {id} --watch`; \
                  `hookmirror replay cancel {id}` ends it"

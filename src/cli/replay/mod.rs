@@ -20,11 +20,6 @@ mod start_command;
 mod status;
 
 /// Have events processed again, whatever became of them; a dry run without --execute
-///
-/// The events are those that match now and whose payload is kept. They go through the queue like others,
-/// at a rate of their own, in the workers: this command need not stay. Events about the same subject go
-/// one after the other. What was applied is not undone by a replay that fails, and replaying it changes
-/// nothing unless the mirror was wrong.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
@@ -35,6 +30,10 @@ Examples:
   hookmirror replay --type 'checkout.*' --since 2026-11-01 --limit 100 --rate 10
   hookmirror replay --id evt_1SVnL7LmQ8rTzXwYk2PdHc4B --execute --reason 'asked support'
 
+The events are those that match now and whose payload is kept. They go through the queue like
+others, at a rate of their own, in the workers: this command need not stay. Events about the same
+subject go one after the other. What was applied is not undone by a replay that fails, and replaying
+it changes nothing unless the mirror was wrong.
 A dry run that finds something ends with 3, and with the command that does it.")]
 pub(super) struct ReplayArgs {
     #[command(subcommand)]

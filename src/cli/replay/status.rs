@@ -16,10 +16,11 @@ pub(super) async fn status(config: &Config, args: StatusArgs) -> Result<Ended, C
     // Before any waiting: that there is such a replay.
     replays::status(&*store, args.id, now()).await?;
     if args.watch {
-        let shutdown = Shutdown::on_signals()?.handle();
+        let shutdown = Shutdown::on_signals()?;
+        let stop = shutdown.handle();
         tokio::select! {
             ended = follow::until_ended(&*store, args.id) => ended?,
-            () = shutdown.begun() => {}
+            () = stop.begun() => {}
         }
     }
     let status = replays::status(&*store, args.id, now()).await?;
@@ -42,8 +43,8 @@ pub(super) async fn status(config: &Config, args: StatusArgs) -> Result<Ended, C
             && events.len() == args.limit as usize
         {
             say(&format!(
-                "\nthere may be more: see --after {}, and --limit",
-                last.position
+                "\nthere may be more: hookmirror replay status {} --events --after {}",
+                args.id, last.position
             ));
         }
     }

@@ -36,6 +36,7 @@ async fn what_would_change_is_told_without_names() {
     let home = home_with(&[
         misread(),
         received(1, failing("msg_2", "user.updated", "p")),
+        received(2, failing("msg_3", "user.updated", "p")),
     ])
     .await;
     let shown = home.run(["events", "preview"]);
@@ -47,10 +48,11 @@ async fn what_would_change_is_told_without_names() {
     for fact in [
         "clerk/msg_1",
         "applied, user_mirrored",
+        "2 × user.updated, such as clerk/msg_2",
         "would fail, stays failed: the payload cannot be used",
         "would be created",
         "first_name           Xxx",
-        "previewed 2 of 2 events; nothing was changed",
+        "previewed 3 of 3 events; nothing was changed",
     ] {
         assert!(shown.stdout.contains(fact), "no {fact:?} in {shown:?}");
     }
@@ -61,14 +63,14 @@ async fn what_would_change_is_told_without_names() {
     assert_eq!(shown.code, Some(3));
     assert!(shown.stdout.contains(name), "{shown:?}");
     let told: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    assert_eq!(told["matched"], 2);
+    assert_eq!(told["matched"], 3);
     assert_eq!(told["events"].as_array().unwrap().len(), 1);
 
     let nothing = home.output(["events", "preview", "--type", "invoice.*"]);
     assert_eq!(nothing, "no events match\n");
     let listed = home.json(["events", "list", "--state=failed", "--json"]);
-    assert_eq!(listed.as_array().unwrap().len(), 2, "nothing was changed");
-    let looked = home.json(["actions", "list", "--action=replay preview", "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 3, "nothing was changed");
+    let looked = home.json(["actions", "list", "--action=events preview", "--json"]);
     assert_eq!(looked.as_array().unwrap().len(), 3);
 }
 
@@ -122,7 +124,8 @@ async fn events_are_given_up_or_tried_again() {
     assert!(actions[5].contains("dry run of 1"), "{listed}");
     assert!(actions[5].contains(r#"{"state":["failed"]}"#), "{listed}");
     let page = home.output(["actions", "list", "--limit=2"]);
-    assert!(page.contains("--after 5 goes on"), "{page}");
+    let next = "there may be more: hookmirror actions list --limit 2 --after 5";
+    assert!(page.contains(next), "{page}");
     let page = home.json(["actions", "list", "--limit=2", "--after=5", "--json"]);
     assert_eq!((&page[0]["id"], &page[1]["id"]), (&json!(4), &json!(3)));
     let none = home.output(["actions", "list", "--operator=nobody"]);

@@ -20,11 +20,14 @@ fn home_with_failures() -> (Home, String) {
     (home, fingerprint)
 }
 
+/// What is said where every group is resolved, or there is none.
+const NONE_OPEN: &str = "no failures but resolved ones, if any: see `hookmirror failures --all`\n";
+
 #[test]
 fn where_nothing_has_failed_there_is_nothing_to_show() {
     let home = Home::new();
     home.output(["migrate"]);
-    assert_eq!(home.output(["failures"]), "no failures match\n");
+    assert_eq!(home.output(["failures"]), NONE_OPEN);
     assert_eq!(home.output(["failures", "list", "--all", "--json"]), "[]\n");
     home.run(["failures", "show", "f00"])
         .failed_with(1, &["f00", "failures --all"]);
@@ -57,7 +60,7 @@ fn what_fails_alike_is_one_thing_to_look_into() {
         "payload_invalid",
         "failed now    3",
         &format!("hookmirror events list --fingerprint {fingerprint}"),
-        &format!("hookmirror replay --fingerprint {fingerprint} --reason"),
+        &format!("hookmirror replay --fingerprint {fingerprint} --preview"),
     ] {
         assert!(shown.contains(fact), "no {fact:?} in {shown}");
     }
@@ -86,7 +89,8 @@ fn a_group_is_resolved_by_a_person_with_a_reason() {
         done.contains("resolved 1 group; recorded as action 2 of ann"),
         "{done}"
     );
-    assert_eq!(home.output(["failures"]), "no failures match\n");
+    assert!(done.contains("3 events of it failed and stay so"), "{done}");
+    assert_eq!(home.output(["failures"]), NONE_OPEN);
     assert!(home.output(["failures", "--all"]).contains("resolved"));
     let shown = home.output(["failures", "show", &fingerprint]);
     assert!(shown.contains("by ann: fixed"), "{shown}");

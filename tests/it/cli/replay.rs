@@ -74,7 +74,7 @@ fn a_plan_ends_with_the_command_that_does_it() {
     }
     let last = planned.stdout.lines().last().unwrap().trim();
     let expected =
-        "hookmirror replay --state failed --type 'user.*' --rate 7 --reason TEXT --execute";
+        "hookmirror replay --state failed --type 'user.*' --rate 7 --execute --reason TEXT";
     assert_eq!(last, expected);
     let planned = home.run([
         "replay",
@@ -85,7 +85,7 @@ fn a_plan_ends_with_the_command_that_does_it() {
         "bob",
     ]);
     let last = planned.stdout.lines().last().unwrap().trim();
-    let expected = r"hookmirror replay --all --operator bob --reason 'it'\''s fixed' --execute";
+    let expected = r"hookmirror replay --all --operator bob --execute --reason 'it'\''s fixed'";
     assert_eq!(last, expected);
     assert_eq!(home.output(["replay", "list"]), "there are no replays\n");
 
@@ -106,8 +106,9 @@ fn a_replay_runs_in_the_workers_and_is_told() {
     for words in ["replay 1 has begun: 3 events", "of ann", "status 1 --watch"] {
         assert!(started.contains(words), "no {words:?}: {started}");
     }
-    home.output(["replay", "status", "1", "--watch"]);
-    let status = until_done(&home, "1");
+    // Nothing else waits here: it is over when this returns.
+    let status = home.json(["replay", "status", "1", "--watch", "--json"]);
+    assert_eq!(status["state"], "done", "{status}");
     assert_eq!((&status["done"], &status["total"]), (&json!(3), &json!(3)));
     assert_eq!(status["reason"], "fixed in 1.4.2");
     let told = home.output(["replay", "status", "1", "--events"]);

@@ -120,7 +120,7 @@ pub(super) async fn a_preview_leaves_every_row_as_it_was(database: &Database) {
     let actions = store.operator_actions(10).await.unwrap();
     assert_eq!(actions, [shown.action]);
     let action = &actions[0];
-    assert_eq!(action.action, "replay preview");
+    assert_eq!(action.action, "events preview");
     assert_eq!(action.operator.as_str(), "ann");
     let counts = (action.matched, action.changed, action.dry_run);
     assert_eq!(counts, (18, 0, true));
