@@ -1,6 +1,6 @@
 //! A batch, in one transaction, whichever engine; a data error is traced to its event by splitting.
 //!
-//! What a batch comes to is computed in memory by the [`fold`](super::fold); an engine loads rows and
+//! What a batch comes to is computed in memory by the [`fold`]; an engine loads rows and
 //! writes rows ([`Tables`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
