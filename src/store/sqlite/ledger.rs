@@ -88,15 +88,18 @@ pub(super) async fn write(
     for rows in processed.chunks(ROWS) {
         upsert(connection, rows, now).await?;
     }
-    for (grouped, outcome) in processed {
-        let simply_succeeded = matches!(
-            outcome.state(),
-            Some(EventState::Applied | EventState::Ignored)
-        );
-        let is_attempt = !grouped.is_parked();
-        if is_attempt && (grouped.attempt() > 1 || !simply_succeeded) {
-            record_attempt(connection, grouped, *outcome, now).await?;
-        }
+    let attempts: Vec<_> = processed
+        .into_iter()
+        .filter(|(grouped, outcome)| {
+            let simply_succeeded = matches!(
+                outcome.state(),
+                Some(EventState::Applied | EventState::Ignored)
+            );
+            !grouped.is_parked() && (grouped.attempt() > 1 || !simply_succeeded)
+        })
+        .collect();
+    for rows in attempts.chunks(ROWS) {
+        record_attempts(connection, rows, now).await?;
     }
     Ok(())
 }
@@ -151,26 +154,28 @@ async fn upsert(
     Ok(())
 }
 
-async fn record_attempt(
+async fn record_attempts(
     connection: &mut SqliteConnection,
-    grouped: &Grouped<'_>,
-    outcome: Outcome,
+    rows: &[(&Grouped<'_>, &Outcome)],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let event = &grouped.planned.event;
-    let state = outcome.state().map(|state| grouped.state_after(state));
-    sqlx::query(
-        "INSERT INTO event_attempts (source, event_id, attempt, at, trigger, state, outcome, error) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    let now = now.to_string();
+    QueryBuilder::<Sqlite>::new(
+        "INSERT INTO event_attempts (source, event_id, attempt, at, trigger, state, outcome, error) ",
     )
-    .bind(event.key.source.as_str())
-    .bind(event.key.id.as_str())
-    .bind(grouped.attempt())
-    .bind(now.to_string())
-    .bind(event.trigger.name())
-    .bind(state.map(EventState::as_str))
-    .bind(outcome.as_str())
-    .bind(grouped.failure().map(|failure| failure.message.as_str()))
+    .push_values(rows, |mut row, (grouped, outcome)| {
+        let event = &grouped.planned.event;
+        let state = outcome.state().map(|state| grouped.state_after(state));
+        row.push_bind(event.key.source.as_str())
+            .push_bind(event.key.id.as_str())
+            .push_bind(grouped.attempt())
+            .push_bind(now.clone())
+            .push_bind(event.trigger.name())
+            .push_bind(state.map(EventState::as_str))
+            .push_bind(outcome.as_str())
+            .push_bind(grouped.failure().map(|failure| failure.message.as_str()));
+    })
+    .build()
     .execute(connection)
     .await?;
     Ok(())

@@ -173,7 +173,7 @@ fn check_record(home: &Home, fingerprint: &str) {
     let expected = [
         json!(["failures acknowledge", false, 1, 1, "looking, OPS-7"]),
         json!(["replay", true, PEOPLE, 0, null]),
-        json!(["replay preview", true, PEOPLE, 0, null]),
+        json!(["events preview", true, PEOPLE, 0, null]),
         json!(["replay", false, PEOPLE, PEOPLE, "fixed in 1.4.2, OPS-7"]),
         json!(["failures resolve", false, 1, 1, "fixed in 1.4.2, OPS-7"]),
         json!(["replay", false, PEOPLE, PEOPLE, "to be sure, OPS-7"]),

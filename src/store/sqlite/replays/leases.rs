@@ -1,5 +1,6 @@
 //! Handing out the events of running replays, at their pace.
 
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -233,13 +234,15 @@ async fn record(
     lost: &[Lost],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    for lease in leases {
+    if let Some(first) = leases.first() {
+        let positions: Vec<i64> = leases.iter().map(|lease| lease.position).collect();
         sqlx::query(
-            "UPDATE replay_events SET leased_until = ? WHERE replay_id = ? AND position = ?",
+            "UPDATE replay_events SET leased_until = ? WHERE replay_id = ? \
+             AND position IN (SELECT value FROM json_each(?))",
         )
-        .bind(lease.until.to_string())
+        .bind(first.until.to_string())
         .bind(id.get())
-        .bind(lease.position)
+        .bind(json!(positions).to_string())
         .execute(&mut *connection)
         .await?;
     }
@@ -293,18 +296,17 @@ pub(super) async fn queued(
     let action = "record that events of replays are on the queue";
     let mut transaction = store.begin(action).await?;
     let expected = now.plus(STALLED_AFTER).to_string();
-    for lease in leases {
-        sqlx::query(
-            "UPDATE replay_events SET state = 'queued', leased_until = ? \
-             WHERE replay_id = ? AND position = ? AND state = 'pending' AND leased_until = ?",
-        )
-        .bind(&expected)
-        .bind(lease.replay.get())
-        .bind(lease.position)
-        .bind(lease.until.to_string())
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable(action))?;
-    }
+    let rows = leases.iter();
+    let rows = rows.map(|lease| json!([lease.replay, lease.position, lease.until]));
+    sqlx::query(
+        "UPDATE replay_events SET state = 'queued', leased_until = ?2 FROM json_each(?1) AS l \
+         WHERE replay_id = l.value ->> 0 AND position = l.value ->> 1 AND state = 'pending' \
+         AND leased_until = l.value ->> 2",
+    )
+    .bind(Value::from_iter(rows).to_string())
+    .bind(&expected)
+    .execute(&mut *transaction)
+    .await
+    .map_err(unavailable(action))?;
     transaction.commit().await.map_err(unavailable(action))
 }
