@@ -167,6 +167,28 @@ impl RabbitMq {
     /// Stops it where it stands: connections stay open, and nobody answers.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
+        // The signal is only on its way when `kill` returns, and one thread may still confirm.
+        while !self.is_stopped() {
+            thread::yield_now();
+        }
+    }
+
+    /// Whether each thread of each of its processes stands still, or has ended.
+    fn is_stopped(&self) -> bool {
+        let group = fs::read_to_string(self.home.join("group")).unwrap();
+        let threads = Command::new("ps")
+            .args(["-A", "-L", "-o", "pgid=,stat="])
+            .output()
+            .unwrap();
+        let threads = String::from_utf8(threads.stdout).unwrap();
+        threads.lines().all(|line| {
+            let mut words = line.split_whitespace();
+            let is_of_another = words.next() != Some(group.trim());
+            is_of_another
+                || words
+                    .next()
+                    .is_some_and(|state| state.starts_with(['T', 'Z']))
+        })
     }
 
     /// Ends [`pause`](Self::pause).
