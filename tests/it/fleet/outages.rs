@@ -8,7 +8,7 @@ use crate::cli::process::{CREATED, DELETED, PAID, UPDATED};
 async fn whatever_is_killed_every_acknowledged_event_has_its_effect_once() {
     let mut fleet = Fleet::new().await;
     let story = |seed| {
-        let options = format!("--count 1700 --duplicates 20 --shuffle --seed {seed} --rate 1000");
+        let options = format!("--count 1700 --duplicates 20 --shuffle --seed {seed} --rate 400");
         send(&[CREATED, UPDATED, PAID], &options)
     };
     let stories = [22, 23, 24].map(story);

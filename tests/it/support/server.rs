@@ -20,7 +20,9 @@ descendants() {
 }
 "#;
 
-/// The server is a session leader, so that no signal from a terminal reaches it.
+/// The server is a session leader, so that no signal from a terminal reaches it. It is waited for
+/// until it stands still, or it could start one more that nobody kills; and for each of the killed, or
+/// one that still ends would be in the way of a server that is started on the same directory.
 const GUARD: &str = r#"
 trap '' HUP INT TERM
 directory=$1
@@ -30,7 +32,12 @@ server=$!
 echo "$server"
 read -r word
 kill -STOP "$server"
-kill -KILL "$server" $(descendants "$server")
+until grep -qs '^State:.[TtZ]' /proc/"$server"/status; do sleep 0.01; done
+all="$server $(descendants "$server")"
+kill -KILL $all
+for each in $all; do
+    while grep -qs '^State:.[^Z]' /proc/"$each"/status; do sleep 0.01; done
+done
 wait "$server"
 [ "$word" = keep ] || rm -rf "$directory"
 "#;
