@@ -118,11 +118,14 @@ async fn wait_for(
         Wait::Idle(idle) => (idle, true),
         Wait::Room => (Duration::MAX, false),
     };
+    // In this order, so that what is chance in a run is not chance in its repetition. Nobody is kept
+    // waiting by it: whatever comes first, everything is looked at before the next wait.
     tokio::select! {
-        () = tokio::time::sleep(patience) => None,
-        () = bell.notified(), if listens => None,
-        () = stop.cancelled() => None,
+        biased;
         Some(ended) = calls.join_next() => result_of(ended).err(),
+        () = stop.cancelled() => None,
+        () = bell.notified(), if listens => None,
+        () = tokio::time::sleep(patience) => None,
     }
 }
 

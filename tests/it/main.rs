@@ -28,6 +28,7 @@ mod scenarios;
 mod scheduler;
 mod sender;
 mod shutdown;
+mod simulation;
 mod store;
 mod support;
 mod telemetry;

@@ -236,10 +236,10 @@ impl Drop for CrashingDelivery {
 
 /// Clerk, as far as metadata goes. Knows only some users.
 #[derive(Debug, Default)]
-pub(super) struct FakeClerk(Mutex<std::collections::BTreeMap<String, Value>>);
+pub(crate) struct FakeClerk(Mutex<std::collections::BTreeMap<String, Value>>);
 
 impl FakeClerk {
-    pub(super) fn knowing(users: impl IntoIterator<Item = String>) -> Arc<Self> {
+    pub(crate) fn knowing(users: impl IntoIterator<Item = String>) -> Arc<Self> {
         let users = users
             .into_iter()
             .map(|user| (user, Value::Object(serde_json::Map::new())))
@@ -247,7 +247,11 @@ impl FakeClerk {
         Arc::new(Self(Mutex::new(users)))
     }
 
-    fn merge(&self, user: &UserId, public_metadata: &Value) -> Result<(), ClerkApiError> {
+    pub(crate) fn merge(
+        &self,
+        user: &UserId,
+        public_metadata: &Value,
+    ) -> Result<(), ClerkApiError> {
         let mut users = self.0.lock().unwrap();
         let Some(metadata) = users.get_mut(user.as_str()) else {
             return Err(ClerkApiError::Answered {
@@ -260,7 +264,7 @@ impl FakeClerk {
         Ok(())
     }
 
-    pub(super) fn metadata(&self) -> std::collections::BTreeMap<String, Value> {
+    pub(crate) fn metadata(&self) -> std::collections::BTreeMap<String, Value> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -19,11 +19,11 @@ use super::payments::{CURRENCY, Payments, customer_id, intent_id, subscription_i
 
 /// Seconds; everything happens within a few of them, so that ties are the rule.
 pub(super) const BEGIN: i64 = 1_790_000_000;
-pub(super) const RECEIVED_AT: Timestamp = Timestamp::from_seconds(BEGIN + 1000);
+pub(crate) const RECEIVED_AT: Timestamp = Timestamp::from_seconds(BEGIN + 1000);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct World {
-    pub(super) users: Vec<UserStory>,
+    pub(crate) users: Vec<UserStory>,
     pub(super) sessions: Vec<SessionStory>,
     pub(super) payments: Payments,
     /// Authentic events that nobody can use.
@@ -31,10 +31,10 @@ pub(crate) struct World {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct UserStory {
+pub(crate) struct UserStory {
     /// Each is told by one event.
     pub(super) states: Vec<UserState>,
-    pub(super) deleted: bool,
+    pub(crate) deleted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(super) enum Kind {
     Expired,
 }
 
-pub(super) fn user_id(user: u8) -> String {
+pub(crate) fn user_id(user: u8) -> String {
     format!("user_{user}")
 }
 
@@ -111,7 +111,7 @@ impl UserState {
 
 impl World {
     /// Every event once, in the order of the telling.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         let users = (0..).zip(&self.users).flat_map(|(user, story)| {
             let states = story.states.iter().enumerate().map(move |(n, state)| {
                 let kind = if state.created {

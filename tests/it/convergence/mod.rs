@@ -26,12 +26,12 @@ use self::history::World;
 use self::pipeline::{Pipeline, Schedule};
 use self::reference::Mirror;
 
-mod crash;
-mod history;
+pub(crate) mod crash;
+pub(crate) mod history;
 mod payments;
 mod pipeline;
-mod reference;
-mod tables;
+pub(crate) mod reference;
+pub(crate) mod tables;
 pub(crate) mod worlds;
 
 const CASES: u32 = 10_000;

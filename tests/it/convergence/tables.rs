@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::reference::{Entitled, Mirror};
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 21] = [
     "replay_events",
     "replays",
     "users",
@@ -23,6 +23,12 @@ const TABLES: [&str; 16] = [
     "entitlements",
     "outbox",
     "outbox_attempts",
+    "failures",
+    "source_pauses",
+    "erased_subjects",
+    "operator_actions",
+    // Where numbers begin anew.
+    "sqlite_sequence",
 ];
 
 /// The columns of facts that are compared: all that events tell.
@@ -67,19 +73,17 @@ fn select_facts() -> String {
 }
 
 /// Empties all tables.
-pub(super) async fn clear(connection: &mut SqliteConnection) {
-    let mut transaction = connection.begin().await.unwrap();
-    for table in TABLES {
-        sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}")))
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-    }
-    transaction.commit().await.unwrap();
+pub(crate) async fn clear(connection: &mut SqliteConnection) {
+    let deletions = TABLES.map(|table| format!("DELETE FROM {table};"));
+    let sql = format!("BEGIN IMMEDIATE; {} COMMIT;", deletions.concat());
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .unwrap();
 }
 
 /// All that is there, but for what is at Clerk.
-pub(super) async fn read(connection: &mut SqliteConnection) -> Mirror {
+pub(crate) async fn read(connection: &mut SqliteConnection) -> Mirror {
     let mut mirror = Mirror::default();
     for row in sqlx::query("SELECT id, first_name, revision, paid FROM members")
         .fetch_all(&mut *connection)

@@ -16,6 +16,7 @@ mod damage;
 mod embedded;
 mod handing_out;
 mod keeping;
+mod memory;
 mod poison;
 mod rabbitmq;
 mod spool;
@@ -144,4 +145,8 @@ mod on_embedded {
 
 mod on_rabbitmq {
     every_behaviour!(crate::queue::rabbitmq::Shared);
+}
+
+mod in_memory {
+    every_behaviour!(crate::support::memory_queue::MemoryQueue);
 }

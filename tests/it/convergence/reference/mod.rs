@@ -18,34 +18,34 @@ mod verdict;
 
 /// Everything that must be the same however the events came.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     /// Live users: first name and revision.
-    pub(super) users: BTreeMap<String, (String, String)>,
+    pub(crate) users: BTreeMap<String, (String, String)>,
     /// Live users: paid or not.
-    pub(super) members: BTreeMap<String, bool>,
+    pub(crate) members: BTreeMap<String, bool>,
     /// The rows of all tables of facts.
-    pub(super) facts: BTreeSet<String>,
+    pub(crate) facts: BTreeSet<String>,
     /// Users with payment facts.
-    pub(super) entitlements: BTreeMap<String, Entitled>,
+    pub(crate) entitlements: BTreeMap<String, Entitled>,
     /// Users whom Clerk knows: `public_metadata`.
-    pub(super) at_clerk: BTreeMap<String, Value>,
+    pub(crate) at_clerk: BTreeMap<String, Value>,
     /// Every event's state.
-    pub(super) states: BTreeMap<String, String>,
+    pub(crate) states: BTreeMap<String, String>,
 }
 
 /// A row of `entitlements`; `-` stands for nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entitled {
-    pub(super) paid: bool,
-    pub(super) payment: String,
-    pub(super) status: String,
-    pub(super) rule: String,
-    pub(super) session: String,
-    pub(super) subscription: String,
+pub(crate) struct Entitled {
+    pub(crate) paid: bool,
+    pub(crate) payment: String,
+    pub(crate) status: String,
+    pub(crate) rule: String,
+    pub(crate) session: String,
+    pub(crate) subscription: String,
 }
 
 /// The end of the world's story.
-pub(super) fn of(world: &World) -> Mirror {
+pub(crate) fn of(world: &World) -> Mirror {
     let mut mirror = Mirror::default();
     tell_users(world, &mut mirror);
 

@@ -1,0 +1,274 @@
+//! A process's way to everything outside of it: each call takes its time, and goes wrong where the
+//! history says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hookmirror::clock::Clock;
+use hookmirror::model::time::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, sleep_until};
+
+use super::database::Database;
+use super::history::{Engine, Fault, History, Seam};
+use crate::convergence::crash::FakeClerk;
+use crate::convergence::history::{RECEIVED_AT, Told};
+use crate::support::memory_queue::MemoryQueue;
+
+/// More calls than this are no progress.
+const MOST_CALLS: usize = 100_000;
+/// How late what comes late comes.
+const LATE: Duration = Duration::from_secs(8);
+/// How long a caller waits for an answer, if it does not say: as our client of Clerk does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An effect that nobody waits for.
+pub(super) type Late = Box<dyn FnOnce() + Send>;
+
+/// What all processes of one run share.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) history: History,
+    pub(super) told: Told,
+    pub(super) database: Arc<Database>,
+    pub(super) queue: MemoryQueue,
+    pub(super) clerk: Arc<FakeClerk>,
+    began: Instant,
+    calls: Mutex<BTreeMap<Seam, usize>>,
+    /// Processes that came to their end in a call.
+    died: UnboundedSender<usize>,
+    /// What has been sent and has not arrived yet.
+    awaited: AtomicUsize,
+    happened: Mutex<BTreeSet<(Seam, Fault)>>,
+    steps: Mutex<Vec<String>>,
+}
+
+impl Outside {
+    pub(super) fn new(
+        history: History,
+        database: Arc<Database>,
+        clerk: Arc<FakeClerk>,
+        died: UnboundedSender<usize>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            told: history.world.told(),
+            history,
+            database,
+            queue: MemoryQueue::default(),
+            clerk,
+            began: Instant::now(),
+            calls: Mutex::default(),
+            died,
+            awaited: AtomicUsize::new(0),
+            happened: Mutex::default(),
+            steps: Mutex::default(),
+        })
+    }
+
+    /// Milliseconds since the beginning.
+    pub(super) fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap()
+    }
+
+    pub(super) fn at(&self, millis: u64) -> Instant {
+        self.began + Duration::from_millis(millis)
+    }
+
+    /// The time, by a clock that is right.
+    pub(super) fn now(&self) -> Timestamp {
+        RECEIVED_AT.plus(self.began.elapsed())
+    }
+
+    /// Whether an engine is away.
+    pub(super) fn is_away(&self, engine: Engine) -> bool {
+        let now = self.elapsed();
+        let mut outages = self.history.outages.iter();
+        outages.any(|(away, span)| *away == engine && span.holds(now))
+    }
+
+    /// Whether something is still to have its effect, though nobody waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) > 0
+    }
+
+    /// Writes down what happened.
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        let (now, what) = (self.elapsed(), what());
+        let mut steps = self.steps.lock().unwrap();
+        steps.push(format!("{:>9.3} {what}", now as f64 / 1000.0));
+    }
+
+    pub(super) fn happened(&self) -> BTreeSet<(Seam, Fault)> {
+        self.happened.lock().unwrap().clone()
+    }
+
+    pub(super) fn steps(&self) -> Vec<String> {
+        self.steps.lock().unwrap().clone()
+    }
+
+    /// Something by chance, the same for the same call.
+    fn chance(&self, seam: Seam, place: usize, what: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.history.pace, seam as usize, place, what).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn pause(&self, seam: Seam, place: usize, what: &str) -> Duration {
+        let chance = self.chance(seam, place, what);
+        let most = match chance >> 60 {
+            0 => 10 * self.history.slowness,
+            _ => self.history.slowness,
+        };
+        Duration::from_millis(chance % (most + 1))
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) outside: Arc<Outside>,
+    pub(super) process: usize,
+}
+
+/// One call, before it is made.
+struct Turn {
+    seam: Seam,
+    place: usize,
+    fault: Option<Fault>,
+}
+
+impl Part {
+    /// Makes a call. `late` is what is left to have its effect after the caller has given up, where
+    /// there is such a thing.
+    pub(super) async fn call<T, E>(
+        &self,
+        seam: Seam,
+        effect: impl Future<Output = Result<T, E>>,
+        late: Option<Late>,
+        failed: fn(io::Error) -> E,
+    ) -> Result<T, E> {
+        let turn = self.begin(seam);
+        let engine = seam.engine();
+        self.takes(&turn, "before").await;
+        let refused = match turn.fault {
+            Some(Fault::Dies) => {
+                // What was sent to Clerk arrives without its sender.
+                if seam == Seam::Patch {
+                    self.comes_late(&turn, late);
+                }
+                self.die(&turn).await
+            }
+            Some(Fault::Late) => {
+                self.comes_late(&turn, late);
+                tokio::time::sleep(PATIENCE).await;
+                Some("is waited for in vain")
+            }
+            Some(Fault::Refused) => Some("is refused"),
+            _ if self.outside.is_away(engine) => Some("finds nobody"),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            self.note(&turn, refused);
+            self.takes(&turn, "after").await;
+            return Err(failed(io::Error::other(refused)));
+        }
+        let result = effect.await;
+        self.note(&turn, if result.is_ok() { "is done" } else { "fails" });
+        self.takes(&turn, "after").await;
+        match turn.fault {
+            Some(Fault::DiesAfter) => self.die(&turn).await,
+            Some(Fault::Lost) => {}
+            // Who goes away does not answer any more.
+            _ if self.outside.is_away(engine) => {}
+            _ => return result,
+        }
+        self.note(&turn, "gets no answer");
+        result.and_then(|_| Err(failed(io::Error::other("the answer is lost"))))
+    }
+
+    fn begin(&self, seam: Seam) -> Turn {
+        let mut calls = self.outside.calls.lock().unwrap();
+        let place = calls.entry(seam).or_default();
+        *place += 1;
+        let place = *place - 1;
+        let made: usize = calls.values().sum();
+        assert!(made < MOST_CALLS, "so many calls, and no end");
+        let fault = self.outside.history.faults.get(&(seam, place)).copied();
+        let fault = fault.map(|fault| fault.at(seam));
+        let happens = fault.map(|fault| (seam, fault));
+        self.outside.happened.lock().unwrap().extend(happens);
+        Turn { seam, place, fault }
+    }
+
+    /// Time goes by; a process that stands still notices nothing until it goes on.
+    async fn takes(&self, turn: &Turn, what: &str) {
+        let pause = self.outside.pause(turn.seam, turn.place, what);
+        tokio::time::sleep(pause).await;
+        self.goes_on().await;
+    }
+
+    /// Waits until the process does not stand still.
+    pub(super) async fn goes_on(&self) {
+        let outside = &self.outside;
+        loop {
+            let now = outside.elapsed();
+            let history = &outside.history;
+            let stops = history.stops.iter();
+            let mut stops = stops.filter(|(process, span)| {
+                history.process(*process) == self.process && span.holds(now)
+            });
+            let Some((_, span)) = stops.next() else {
+                return;
+            };
+            sleep_until(outside.at(span.end())).await;
+        }
+    }
+
+    fn comes_late(&self, turn: &Turn, late: Option<Late>) {
+        let Some(late) = late else {
+            return;
+        };
+        let outside = Arc::clone(&self.outside);
+        outside.awaited.fetch_add(1, Ordering::Relaxed);
+        let (seam, place) = (turn.seam, turn.place);
+        tokio::spawn(async move {
+            tokio::time::sleep(LATE).await;
+            late();
+            outside.note(|| format!("{seam:?} {place} has its effect after all"));
+            outside.awaited.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    async fn die<T>(&self, turn: &Turn) -> T {
+        self.note(turn, "is where the process ends");
+        // Nobody listens once the run is over.
+        let _ = self.outside.died.send(self.process);
+        std::future::pending().await
+    }
+
+    fn note(&self, turn: &Turn, what: &str) {
+        self.outside.note(|| {
+            let Turn { seam, place, .. } = turn;
+            format!("process {}: {seam:?} {place} {what}", self.process)
+        });
+    }
+}
+
+/// The clock of a process: wrong at times.
+impl Clock for Part {
+    fn now(&self) -> Timestamp {
+        let outside = &self.outside;
+        let now = outside.elapsed();
+        let history = &outside.history;
+        let wrong = history.wrong_clocks.iter();
+        let wrong = wrong.filter(|(process, span, _)| {
+            history.process(*process) == self.process && span.holds(now)
+        });
+        let wrong: i64 = wrong.map(|(_, _, by)| by).sum();
+        Timestamp::from_millis(outside.now().as_millis() + wrong)
+    }
+}
