@@ -106,8 +106,9 @@ impl Recipients {
 
 /// The right to deliver one user's desired metadata until the lease runs out.
 ///
-/// Not needed for correctness, as sending twice is harmless; it keeps dispatchers from doing each
-/// other's work. A settlement under a lease that was lost meanwhile is ignored.
+/// While it lasts, nobody else writes for this user. It may be lost under a call nevertheless: a clock
+/// jumps, or a process stands still. Then two writes can arrive in either order, and when the call is
+/// settled in the end, the desired state is sent once more.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxLease {
     /// Whose metadata.
@@ -171,6 +172,18 @@ impl DeliveryOutcome {
             Self::Retry { because, .. } => Some(because.as_str()),
             Self::Parked { .. } => Some("parked"),
         }
+    }
+
+    /// Whether Clerk may hold now what was sent.
+    pub const fn may_have_arrived(&self) -> bool {
+        matches!(
+            self,
+            Self::Delivered
+                | Self::Retry {
+                    because: RetryReason::Failed,
+                    ..
+                }
+        )
     }
 }
 

@@ -10,7 +10,9 @@
 //! does not accept the key, one entry at a time is tried, nothing is lost or blamed, and with the first
 //! confirmed write everything goes on. NOT guaranteed: that it is sent only once. A crash between the
 //! PATCH and its record sends it again, which is harmless, as the merge of the same state changes
-//! nothing.
+//! nothing. A write that outlives its lease, because a clock jumped or the process stood still, can undo
+//! a newer one; the newest state is sent again when that write is settled. Only if its process ends
+//! first does nobody know of it.
 //!
 //! Each dispatcher has budgets and figures of its own: one for each Clerk instance.
 

@@ -158,9 +158,10 @@ pub trait Store:
         until: Timestamp,
     ) -> Result<Vec<OutboxLease>, StoreError>;
 
-    /// Records how a delivery ended. Ignored if the lease was lost. If the desired state changed
-    /// meanwhile, the entry stays due; if Clerk does not know a user who was mirrored meanwhile, it
-    /// is tried again.
+    /// Records how a delivery ended. If the desired state changed meanwhile, the entry stays due; if
+    /// Clerk does not know a user who was mirrored meanwhile, it is tried again. If the lease was lost,
+    /// and with it the order of two writes, what is desired is sent once more, after any lease that
+    /// holds.
     async fn settle_outbox(
         &self,
         lease: &OutboxLease,

@@ -270,7 +270,7 @@ async fn record(
     let delivered = (*outcome == DeliveryOutcome::Delivered).then_some(sent.as_str());
 
     // What was desired may have changed on the way; then the new state is due at once.
-    sqlx::query(
+    let settled = sqlx::query(
         "UPDATE outbox SET leased_until = NULL, delivered = COALESCE($1::jsonb, delivered), \
          state = CASE WHEN desired = $2::jsonb THEN $3 ELSE 'pending' END, \
          next_attempt_at = CASE WHEN desired = $2::jsonb THEN $4 ELSE $5 END, \
@@ -289,6 +289,9 @@ async fn record(
     .bind(lease.lease)
     .execute(&mut *connection)
     .await?;
+    if settled.rows_affected() == 0 && outcome.may_have_arrived() {
+        distrust(connection, lease, now).await?;
+    }
     sqlx::query(
         "INSERT INTO outbox_attempts (user_id, at, desired, outcome, error) \
          VALUES ($1, $2, $3::jsonb, $4, $5)",
@@ -298,6 +301,26 @@ async fn record(
     .bind(&sent)
     .bind(outcome.word())
     .bind(error)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A write that others did not wait for may have come after theirs: what Clerk holds is not known, not
+/// even to one that is under way.
+async fn distrust(
+    connection: &mut PgConnection,
+    lost: &OutboxLease,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE outbox SET lease = lease + 1, state = 'pending', delivered = NULL, \
+         next_attempt_at = CASE state WHEN 'pending' THEN next_attempt_at ELSE $1 END, \
+         updated_at = $1 WHERE user_id = $2 AND lease > $3 AND state IN ('pending', 'delivered')",
+    )
+    .bind(stored(now))
+    .bind(lost.user_id.as_str())
+    .bind(lost.lease)
     .execute(connection)
     .await?;
     Ok(())

@@ -31,8 +31,8 @@ use super::seams::{ClerkSeam, QueueSeam};
 use crate::support::faulty_store::FaultyStore;
 
 const TOLERANCE: Duration = Duration::from_secs(300);
-/// No orderly end takes longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// No orderly end takes longer, that of a process which stands still for a while included.
+const DEADLINE: Duration = Duration::from_secs(200);
 const LIMITS: WriteLimits = WriteLimits {
     per_instance: 95,
     per_user: 10,

@@ -216,7 +216,9 @@ macro_rules! every_behaviour {
                 a_change_and_back_while_leased_is_sent_again
                 a_change_while_leased_waits_for_the_lease
                 a_lease_excludes_a_second_one_until_it_expires
-                a_late_settlement_under_a_lost_lease_is_ignored
+                a_late_settlement_without_effect_is_ignored
+                a_write_under_a_lost_lease_is_made_good
+                a_write_under_a_lost_lease_makes_the_next_one_doubtful
                 a_charged_failure_counts_and_an_uncharged_one_does_not
                 a_new_desire_starts_without_failures
                 a_parked_entry_waits_for_a_new_desire

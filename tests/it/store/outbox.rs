@@ -180,16 +180,16 @@ pub(super) async fn a_lease_excludes_a_second_one_until_it_expires(store: &dyn S
     assert!(second.lease > first.lease);
 }
 
-pub(super) async fn a_late_settlement_under_a_lost_lease_is_ignored(store: &dyn Store) {
+/// What was not sent, or has not arrived, changes nothing for those who came later.
+pub(super) async fn a_late_settlement_without_effect_is_ignored(store: &dyn Store) {
     buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
     let lost = lease_one(store, 1).await;
     let held = lease_one(store, 61).await;
     let before = entry(store).await;
     for outcome in [
-        DeliveryOutcome::Delivered,
         gone(),
         DeliveryOutcome::NotSent { again_at: at(70) },
-        retry(70, true),
+        retry(70, false),
         parked(),
     ] {
         settle(store, 62, &lost, outcome).await;
@@ -199,7 +199,45 @@ pub(super) async fn a_late_settlement_under_a_lost_lease_is_ignored(store: &dyn 
     assert_eq!(entry(store).await.state, DeliveryState::Delivered);
     // Nor does a settled lease settle twice.
     settle(store, 64, &held, retry(70, true)).await;
+    settle(store, 64, &held, DeliveryOutcome::Delivered).await;
     assert_eq!(entry(store).await.state, DeliveryState::Delivered);
+}
+
+/// Two writes were on their way at once, and the older may have come last.
+pub(super) async fn a_write_under_a_lost_lease_is_made_good(store: &dyn Store) {
+    buy(store, 1, "evt_1", unpaid(session_of("cs_1", "user_a"))).await;
+    let lost = lease_one(store, 1).await;
+    buy(store, 1, "evt_2", session_of("cs_1", "user_a")).await;
+    let held = lease_one(store, 61).await;
+    assert_ne!(held.desired, lost.desired);
+    settle(store, 62, &held, DeliveryOutcome::Delivered).await;
+    assert_eq!(entry(store).await.state, DeliveryState::Delivered);
+
+    settle(store, 63, &lost, DeliveryOutcome::Delivered).await;
+    let doubted = entry(store).await;
+    assert_eq!(doubted.state, DeliveryState::Pending);
+    assert_eq!(doubted.delivered, None, "not known any more");
+    let again = lease_one(store, 63).await;
+    assert_eq!(again.desired, held.desired);
+    settle(store, 64, &again, DeliveryOutcome::Delivered).await;
+    assert_eq!(entry(store).await.state, DeliveryState::Delivered);
+    assert_eq!(due(store).await, None);
+}
+
+/// The newer write is still on its way: it may have come before the older one, so its success says
+/// nothing. It is waited for, so that there are not three.
+pub(super) async fn a_write_under_a_lost_lease_makes_the_next_one_doubtful(store: &dyn Store) {
+    buy(store, 1, "evt_1", session_of("cs_1", "user_a")).await;
+    let lost = lease_one(store, 1).await;
+    let held = lease_one(store, 61).await;
+    settle(store, 62, &lost, retry(70, true)).await;
+    assert!(lease(store, 120).await.is_empty(), "the newer lease holds");
+    settle(store, 63, &held, DeliveryOutcome::Delivered).await;
+    assert_eq!(entry(store).await.state, DeliveryState::Pending);
+    let again = lease_one(store, 121).await;
+    settle(store, 122, &again, DeliveryOutcome::Delivered).await;
+    assert_eq!(entry(store).await.state, DeliveryState::Delivered);
+    assert_eq!(due(store).await, None);
 }
 
 pub(super) async fn a_charged_failure_counts_and_an_uncharged_one_does_not(store: &dyn Store) {
