@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -58,14 +59,50 @@ impl Database {
     /// Does it now, whoever waits meanwhile. Within a runtime nothing may be waited for that way but by
     /// polling; timers and tasks of the store are those of its own runtime.
     pub(super) fn call<T>(&self, work: impl Future<Output = T>) -> T {
-        let _within = self.runtime.enter();
         let mut work = pin!(unconstrained(work));
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
+        self.poll(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    }
+
+    /// Does it for somebody who ends with the first commit, whatever was still to come: one transaction
+    /// is all that a call may be, or this tears it in two.
+    pub(super) fn call_for_the_dying(&self, work: impl Future) {
+        let before = self.version();
+        let mut work = pin!(unconstrained(work));
+        self.poll(|context| {
+            let done = work.as_mut().poll(context).is_ready();
+            (done || self.version() != before).then_some(())
+        });
+    }
+
+    /// Changes with each commit of another connection.
+    fn version(&self) -> i64 {
+        let version = self.call(async {
+            sqlx::query_scalar("PRAGMA data_version")
+                .fetch_one(&mut *self.direct.lock().await)
+                .await
+        });
+        version.unwrap()
+    }
+
+    /// Tries again whenever there is news, until there is an answer.
+    fn poll<T>(&self, mut attempt: impl FnMut(&mut Context<'_>) -> Option<T>) -> T {
+        let news = Arc::new(News {
+            whose: thread::current(),
+            is_there: AtomicBool::new(false),
+        });
+        let waker = Waker::from(Arc::clone(&news));
         loop {
-            match work.as_mut().poll(&mut context) {
-                Poll::Ready(done) => return done,
-                Poll::Pending => thread::park(),
+            let within = self.runtime.enter();
+            let answer = attempt(&mut Context::from_waker(&waker));
+            drop(within);
+            if let Some(answer) = answer {
+                return answer;
+            }
+            while !news.is_there.swap(false, Ordering::Acquire) {
+                thread::park();
             }
         }
     }
@@ -89,10 +126,15 @@ impl Database {
     }
 }
 
-struct Unpark(Thread);
+/// A thread may wait for one thing within another: being woken says nothing of what for.
+struct News {
+    whose: Thread,
+    is_there: AtomicBool,
+}
 
-impl Wake for Unpark {
+impl Wake for News {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.is_there.store(true, Ordering::Release);
+        self.whose.unpark();
     }
 }

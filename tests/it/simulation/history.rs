@@ -199,13 +199,15 @@ fn weather(events: usize) -> impl Strategy<Value = History> {
         Just(Engine::Clerk),
     ];
     let process = || 0..PROCESSES;
+    // Mostly shorter than a lease.
+    let still = prop_oneof![4 => spans(15_000), 1 => spans(90_000)];
     let wrong = prop_oneof![-5_000..5_000_i64, -400_000..400_000_i64];
     let sending = (any::<bool>(), sent, again);
     let breaking = (
         faults(),
         prop::collection::vec((engine, spans(20_000)), 0..3),
         prop::collection::vec((process(), spans(5_000)), 0..3),
-        prop::collection::vec((process(), spans(120_000)), 0..3),
+        prop::collection::vec((process(), still), 0..3),
         prop::collection::vec((process(), spans(30_000), wrong), 0..2),
     );
     let operating = (

@@ -134,6 +134,15 @@ pub(super) struct Part {
     pub(super) process: usize,
 }
 
+/// Who makes a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// Somebody who waits for the answer.
+    Alive,
+    /// Somebody who will not see it.
+    Dying,
+}
+
 /// One call, before it is made.
 struct Turn {
     seam: Seam,
@@ -144,10 +153,10 @@ struct Turn {
 impl Part {
     /// Makes a call. `late` is what is left to have its effect after the caller has given up, where
     /// there is such a thing.
-    pub(super) async fn call<T, E>(
+    pub(super) async fn call<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         seam: Seam,
-        effect: impl Future<Output = Result<T, E>>,
+        effect: impl FnOnce(Caller) -> F,
         late: Option<Late>,
         failed: fn(io::Error) -> E,
     ) -> Result<T, E> {
@@ -176,7 +185,11 @@ impl Part {
             self.takes(&turn, "after").await;
             return Err(failed(io::Error::other(refused)));
         }
-        let result = effect.await;
+        let caller = match turn.fault {
+            Some(Fault::DiesAfter) => Caller::Dying,
+            _ => Caller::Alive,
+        };
+        let result = effect(caller).await;
         self.note(&turn, if result.is_ok() { "is done" } else { "fails" });
         self.takes(&turn, "after").await;
         match turn.fault {

@@ -134,7 +134,7 @@ impl Providers {
             process: NETWORK,
         };
         let request = self.request(event);
-        let effect = async {
+        let effect = |_| async {
             let door = {
                 let doors = self.doors.lock().unwrap();
                 let open: Vec<_> = doors.iter().flatten().collect();

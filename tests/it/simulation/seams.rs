@@ -18,7 +18,7 @@ use hookmirror::store::StoreError;
 use serde_json::Value;
 
 use super::history::Seam;
-use super::part::Part;
+use super::part::{Caller, Part};
 use crate::support::faulty_store::{Around, StoreCall};
 use crate::support::memory_queue::MemoryQueue;
 
@@ -49,7 +49,16 @@ impl Around for Part {
             StoreCall::SettleOutbox => Seam::SettleOutbox,
             StoreCall::Ping | StoreCall::Sweep | StoreCall::Other => Seam::Ask,
         };
-        let effect = async { self.outside.database.call(work) };
+        let effect = |caller| async move {
+            let database = &self.outside.database;
+            match caller {
+                Caller::Alive => database.call(work),
+                Caller::Dying => {
+                    database.call_for_the_dying(work);
+                    Err(store_failed(io::Error::other("nobody hears of it")))
+                }
+            }
+        };
         self.call(seam, effect, None, store_failed).await
     }
 
@@ -74,7 +83,7 @@ impl Publisher for QueueSeam {
     async fn publish(&self, event: Event) -> Result<Confirmed, PublishError> {
         let (queue, message) = (self.queue.clone(), event.clone());
         let late = Box::new(move || drop(queue.push(message)));
-        let effect = async { Ok(self.queue.push(event)) };
+        let effect = |_| async { Ok(self.queue.push(event)) };
         let failed = |source: io::Error| PublishError(source.into());
         self.part
             .call(Seam::Publish, effect, Some(late), failed)
@@ -91,7 +100,7 @@ impl Consumer for QueueSeam {
     async fn take(&mut self, max: usize) -> Result<Batch, ConsumeError> {
         let taken = Consumer::take(&mut self.queue, max).await?;
         let part = self.part.clone();
-        let effect = async { Ok(taken) };
+        let effect = |_| async { Ok(taken) };
         let batch = part.call(Seam::Take, effect, None, queue_failed).await?;
         Ok(Batch {
             events: batch.events,
@@ -108,7 +117,7 @@ impl DeadLetters for QueueSeam {
     async fn take(&mut self, max: usize) -> Result<DeadBatch, ConsumeError> {
         let taken = DeadLetters::take(&mut self.queue, max).await?;
         let part = self.part.clone();
-        let effect = async { Ok(taken) };
+        let effect = |_| async { Ok(taken) };
         let batch = part.call(Seam::Take, effect, None, queue_failed).await?;
         Ok(DeadBatch {
             letters: batch.letters,
@@ -130,7 +139,8 @@ struct DeliverySeam {
 impl Delivery for DeliverySeam {
     async fn ack(self: Box<Self>) -> Result<(), ConsumeError> {
         let Self { part, inner } = *self;
-        part.call(Seam::Ack, inner.ack(), None, queue_failed).await
+        part.call(Seam::Ack, |_| inner.ack(), None, queue_failed)
+            .await
     }
 
     fn give_back(self: Box<Self>) {
@@ -153,7 +163,7 @@ impl ClerkApi for ClerkSeam {
         let clerk = Arc::clone(&self.0.outside.clerk);
         let (of, metadata) = (user.clone(), public_metadata.clone());
         let late = Box::new(move || drop(clerk.merge(&of, &metadata)));
-        let effect = async { self.0.outside.clerk.merge(user, public_metadata) };
+        let effect = |_| async { self.0.outside.clerk.merge(user, public_metadata) };
         let failed = |source: io::Error| ClerkApiError::NoAnswer(source.into());
         self.0.call(Seam::Patch, effect, Some(late), failed).await
     }
