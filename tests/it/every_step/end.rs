@@ -175,12 +175,17 @@ impl Comparison {
                 && what == column
                 && match rule.may {
                     May::Anything => true,
-                    May::AtLeast => wanted.as_i64() <= seen.as_i64(),
+                    May::AtLeast => number(wanted).is_some_and(|it| Some(it) <= number(seen)),
                     May::Shift => is_near(wanted, seen),
                     May::HaveMoreRows => false,
                 }
         })
     }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    let of_replay = || value.as_str()?.strip_prefix("replay:")?.parse().ok();
+    value.as_i64().or_else(of_replay)
 }
 
 fn is_near(wanted: &Value, seen: &Value) -> bool {
@@ -199,5 +204,22 @@ fn by_table<'r>(rows: &'r Rows, except: &[&str]) -> BTreeMap<&'r str, Vec<&'r Ma
             tables.entry(table.as_str()).or_default().push(row);
         }
     }
+    for rows in tables.values_mut() {
+        rows.sort_by_key(|row| KEYS.map(|key| row.get(key).map(Value::to_string)));
+    }
     tables
 }
+
+/// What tells rows from each other, before all that a failure may change.
+const KEYS: [&str; 10] = [
+    "source",
+    "event_id",
+    "user_id",
+    "fingerprint",
+    "replay_id",
+    "position",
+    "subject",
+    "attempt",
+    "at",
+    "id",
+];

@@ -8,7 +8,6 @@ use hookmirror::model::event::Event;
 use hookmirror::model::source::Provider;
 use hookmirror::provider::{self, Verifier};
 use hookmirror::queue::{CauseOfDeath, DeadLetter};
-use hookmirror::store::Store;
 use hookmirror::traces::Traces;
 use http::{Request, StatusCode};
 use hyper::service::Service;

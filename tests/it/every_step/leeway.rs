@@ -5,7 +5,7 @@
 pub(super) enum May {
     /// In any way.
     Anything,
-    /// A number may be greater.
+    /// A number may be greater, that of a replay as well.
     AtLeast,
     /// A time may be another by as much as a failure may cost.
     Shift,
@@ -66,6 +66,7 @@ const AGAIN: &str =
     "what has not ended well is processed again by each delivery, and that is counted";
 const ONCE: &str = "Clerk throttles once, and whoever meets that waits, with all who come after";
 const WHO: &str = "it is chance for whom a refused key is tried";
+const DRAWN: &str = "a number that Postgres drew for what was undone is not drawn again";
 const LATER: &str = "when something was written is when it worked";
 
 pub(super) const LEEWAY: &[Leeway] = &[
@@ -85,6 +86,10 @@ pub(super) const LEEWAY: &[Leeway] = &[
         "spans are numbered as they begin, and one more began",
     ),
     everywhere("operator_actions.at", May::Shift, LATER),
+    everywhere("operator_actions.id", May::AtLeast, DRAWN),
+    everywhere("replays.id", May::AtLeast, DRAWN),
+    everywhere("replay_events.replay_id", May::AtLeast, DRAWN),
+    everywhere("event_attempts.trigger", May::AtLeast, DRAWN),
     everywhere("events.applied_at", May::Shift, LATER),
     everywhere("events.next_attempt_at", May::Shift, LATER),
     everywhere("event_attempts.at", May::Shift, LATER),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use hookmirror::model::entitlement::Policy;
 use hookmirror::model::outbox::Recipients;
 use hookmirror::model::source::Provider;
-use hookmirror::store::Store;
 use hookmirror::worker::Reassessment;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::roles::BACKOFF;
 use super::steps::Seen;
 use super::told::{checkout, late_subscription};
-use super::world::{BACKOFF, World};
+use super::world::World;
 
 /// Lets a role run until a turn of its is over, then asks it to end.
 async fn run_until(

@@ -9,7 +9,8 @@
 //! does then; one that is gone is built anew, as a supervisor would; leases run out by a clock that is
 //! set by hand. Guaranteed by that: a single failure at any call loses nothing and doubles nothing,
 //! promises P1 and P3 to P8, and delays by no more than a lease and a wait. NOT tried here: two
-//! failures in one run (the convergence tests do), and what happens inside of a call.
+//! failures in one run (the convergence tests do), and what happens inside of a call: that is tried in
+//! [`wires`] and [`broker`], where connections to real servers are cut at every message.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,6 +22,7 @@ use self::steps::{Fault, Trip};
 use self::world::{Run, World};
 use crate::support::rows::Rows;
 
+mod broker;
 mod clerk;
 mod deeds;
 mod end;
@@ -30,11 +32,14 @@ mod loops;
 mod operators;
 mod replays;
 mod retention;
+mod roles;
 mod seams;
+mod server;
 mod sources;
 mod spool;
 mod steps;
 mod told;
+mod wires;
 mod world;
 
 /// Each is a test of its own; and what all of them call is told.
@@ -69,6 +74,7 @@ scenarios! {
         a_key_is_refused_for_a_while;
     replays:
         a_replay_goes_to_its_end
+        two_events_are_replayed
         a_replay_is_cancelled;
     sources:
         a_source_is_paused_and_resumed;
@@ -80,7 +86,8 @@ scenarios! {
         a_look_ahead_is_recorded
         a_person_is_erased;
     retention:
-        what_is_old_goes;
+        what_is_old_goes
+        all_that_is_old_goes_at_once;
     spool:
         what_is_spooled_is_relayed;
     loops:

@@ -11,11 +11,11 @@ use hookmirror::model::source::Provider;
 use hookmirror::model::state::EventState;
 use hookmirror::ops::outbox::{Retried, RetriedState};
 use hookmirror::ops::{erasure, events, failures, outbox, payments, preview};
-use hookmirror::store::{Failures, Store};
 use hookmirror::worker::decide;
 
+use super::roles::LEASE;
 use super::told::{checkout, nonsense, user};
-use super::world::{LEASE, World};
+use super::world::World;
 use crate::support::given::{for_real, user_id};
 
 fn ada() -> Operator {

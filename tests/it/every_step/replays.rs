@@ -4,10 +4,11 @@ use hookmirror::model::ledger::EventFilter;
 use hookmirror::model::operator::{Mode, Operator};
 use hookmirror::model::replay::{ReplayId, ReplayOrder, ReplayRate, ReplayScope};
 use hookmirror::ops::replays::{self, ReplayError};
-use hookmirror::store::{Replays, StoreError};
+use hookmirror::store::StoreError;
 
+use super::roles::LEASE;
 use super::told::{checkout, nonsense, user};
-use super::world::{LEASE, World};
+use super::world::World;
 use crate::support::given::for_real;
 
 fn ada() -> Operator {
@@ -63,6 +64,14 @@ pub(super) async fn a_replay_goes_to_its_end(world: &World) {
     start(world, 10).await;
     world.replay().await;
     world.deliver().await;
+}
+
+/// The same with the fewest events.
+pub(super) async fn two_events_are_replayed(world: &World) {
+    let events = [user("msg_1", "user_a", 1), user("msg_2", "user_a", 2)];
+    world.given(&events).await;
+    start(world, 10).await;
+    world.replay().await;
 }
 
 /// Cancelled with one of its events on the queue.

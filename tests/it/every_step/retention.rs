@@ -7,8 +7,9 @@ use hookmirror::retention::Sweeper;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+use super::roles::BACKOFF;
 use super::told::{checkout, deletion, user};
-use super::world::{BACKOFF, World};
+use super::world::World;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -33,8 +34,7 @@ async fn sweep(world: &World) {
     }
 }
 
-/// A person is gone, then old payloads, then old events.
-pub(super) async fn what_is_old_goes(world: &World) {
+async fn given(world: &World) {
     world
         .given(&[
             user("msg_1", "user_a", 1),
@@ -43,8 +43,20 @@ pub(super) async fn what_is_old_goes(world: &World) {
             user("msg_3", "user_b", 1),
         ])
         .await;
+}
+
+/// A person is gone, then old payloads, then old events.
+pub(super) async fn what_is_old_goes(world: &World) {
+    given(world).await;
     for later in [30 * DAY, HOUR, 60 * DAY, 275 * DAY] {
         world.clock.advance(later);
         sweep(world).await;
     }
+}
+
+/// Nobody has swept for a year.
+pub(super) async fn all_that_is_old_goes_at_once(world: &World) {
+    given(world).await;
+    world.clock.advance(366 * DAY);
+    sweep(world).await;
 }

@@ -11,9 +11,10 @@ use hookmirror::queue::spool::{Relay, SpoolingPublisher};
 use hookmirror::queue::{Confirmed, PublishError, Publisher, Readiness};
 use tokio_util::sync::CancellationToken;
 
+use super::roles::BACKOFF;
 use super::seams::StepConsumer;
 use super::told::{checkout, user};
-use super::world::{BACKOFF, World};
+use super::world::World;
 use crate::support::directory::directory;
 
 const PLENTY: u64 = 1024 * 1024;

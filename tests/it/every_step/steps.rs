@@ -31,6 +31,11 @@ impl Fault {
         Self::GoneBefore,
         Self::GoneAfter,
     ];
+
+    /// Whether the role that made the call is gone.
+    pub(super) fn takes_the_role(self) -> bool {
+        matches!(self, Self::GoneBefore | Self::GoneAfter)
+    }
 }
 
 /// Which call of a run goes wrong; the first is number one.

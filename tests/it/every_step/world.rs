@@ -3,62 +3,34 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use hookmirror::backoff::Backoff;
 use hookmirror::clock::Clock;
-use hookmirror::metrics::WorkerMetrics;
 use hookmirror::model::entitlement::Policy;
 use hookmirror::model::event::Event;
 use hookmirror::model::ledger::Waiting;
-use hookmirror::model::outbox::Recipients;
 use hookmirror::model::source::{Provider, Source, Sources};
 use hookmirror::model::time::Timestamp;
 use hookmirror::ops::account::account;
-use hookmirror::outbox::{Dispatcher, WriteLimits};
-use hookmirror::queue::Publisher;
-use hookmirror::scheduler::{Replayer, Scheduler};
+use hookmirror::store::Store;
+use hookmirror::store::postgres::PostgresStore;
 use hookmirror::store::sqlite::SqliteStore;
-use hookmirror::store::{Replays, Store};
-use hookmirror::traces::Traces;
-use hookmirror::worker::{DeadLetterDrain, Patience, Worker, decide};
+use hookmirror::worker::decide;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use tokio_util::sync::CancellationToken;
 
 use super::end::End;
-use super::seams::{
-    MemoryConsumer, MemoryQueue, StepClerk, StepConsumer, StepDeadLetters, StepPublisher,
-};
-use super::steps::{Steps, Trip};
+use super::seams::MemoryQueue;
+use super::server::Server;
+use super::steps::{Fault, Steps, Trip};
 use crate::support::clerk::FakeClerk;
 use crate::support::clock::ManualClock;
 use crate::support::directory::directory;
 use crate::support::faulty_store::FaultyStore;
 use crate::support::given::{at, user_id};
 use crate::support::rows::{self, Rows};
-
-pub(super) const BACKOFF: Backoff = Backoff {
-    first: Duration::from_millis(1),
-    longest: Duration::from_millis(5),
-    seed: 7,
-};
-/// Of the outbox: an attempt that failed is made again within a lease.
-const RETRIES: Backoff = Backoff {
-    first: Duration::from_secs(4),
-    longest: Duration::from_secs(20),
-    seed: 7,
-};
-const NO_LIMITS: WriteLimits = WriteLimits {
-    per_instance: 100_000,
-    per_user: 100_000,
-};
-/// Longer than anything that is leased stays leased.
-pub(super) const LEASE: Duration = Duration::from_secs(31);
-/// More turns than any scenario takes: it never comes to rest.
-const TURNS: usize = 200;
+use crate::support::wire::{Break, Language, Wire};
 
 /// See the module.
 pub(super) struct World {
@@ -69,12 +41,18 @@ pub(super) struct World {
     /// The database as the roles see it.
     pub(super) store: Arc<dyn Store>,
     /// The same, as the one sees it who looks on.
-    pub(super) behind: Arc<SqliteStore>,
+    pub(super) behind: Arc<dyn Store>,
     known: Mutex<Sources>,
     pub(super) run: Run,
     /// What was there after each deed of an operator.
     pub(super) deeds: Mutex<Vec<Rows>>,
-    directory: TempDir,
+    place: Place,
+}
+
+/// Where the database is, and what stands before it.
+enum Place {
+    File(TempDir),
+    Server(Arc<Server>, Wire),
 }
 
 /// Which run it is.
@@ -104,15 +82,44 @@ async fn empty_database() -> &'static [u8] {
 const FILE: &str = "mirror.db";
 
 impl World {
+    /// With a database in a file. A call at a seam goes wrong.
     pub(super) async fn new(run: Run) -> Self {
         let directory = directory();
         let path = directory.path().join(FILE);
         std::fs::write(&path, empty_database().await).unwrap();
-        let behind = Arc::new(SqliteStore::open(&path).await.unwrap());
+        let store = Arc::new(SqliteStore::open(&path).await.unwrap());
         let steps = Arc::new(Steps::new(run.trip));
+        let behind = Arc::clone(&store) as Arc<dyn Store>;
+        Self::with(run, steps, behind, store, Place::File(directory))
+    }
+
+    /// With a database on a server. A message on the wire to it goes wrong, which takes the role along
+    /// that said it if the fault says so.
+    pub(super) async fn behind_a_wire(run: Run, server: &Arc<Server>) -> Self {
+        let at = run.trip.map(|Trip { step, fault }| Break {
+            unit: step,
+            is_heard: matches!(fault, Fault::Unanswered | Fault::GoneAfter),
+        });
+        let mut url = server.url();
+        let address = ("127.0.0.1", url.port().unwrap());
+        let wire = Wire::to(address, Language::Postgres, at).await;
+        url.set_port(Some(wire.port())).unwrap();
+        let store = Arc::new(PostgresStore::connect(url.as_str()).unwrap());
+        let place = Place::Server(Arc::clone(server), wire);
+        let behind = Arc::clone(&server.store);
+        Self::with(run, Arc::default(), behind, store, place)
+    }
+
+    fn with(
+        run: Run,
+        steps: Arc<Steps>,
+        behind: Arc<dyn Store>,
+        store: Arc<dyn Store>,
+        place: Place,
+    ) -> Self {
         Self {
             run,
-            store: seam(Arc::clone(&behind) as Arc<dyn Store>, &steps),
+            store: seam(store, &steps),
             behind,
             steps,
             clock: Arc::new(ManualClock::new(at(100))),
@@ -120,15 +127,26 @@ impl World {
             clerk: Arc::default(),
             known: Mutex::new(Provider::ALL.map(Source::from).into_iter().collect()),
             deeds: Mutex::default(),
-            directory,
+            place,
         }
     }
 
     /// The database as roles see it whose settings are others.
     pub(super) async fn with_policy(&self, policy: Policy) -> Arc<dyn Store> {
-        let path = self.directory.path().join(FILE);
+        let Place::File(directory) = &self.place else {
+            self.fail("another policy is for a database in a file");
+        };
+        let path = directory.path().join(FILE);
         let store = SqliteStore::open(&path).await.unwrap();
         seam(Arc::new(store.with_policy(policy)), &self.steps)
+    }
+
+    /// The wire, where the database is behind one.
+    pub(super) fn wire(&self) -> Option<&Wire> {
+        match &self.place {
+            Place::File(_) => None,
+            Place::Server(_, wire) => Some(wire),
+        }
     }
 
     /// Which sources the workers know from now on.
@@ -151,23 +169,19 @@ impl World {
         self.behind.apply(&batch, self.now()).await.unwrap();
     }
 
-    pub(super) fn publisher(&self) -> Arc<dyn Publisher> {
-        Arc::new(StepPublisher {
-            queue: Arc::clone(&self.queue),
-            steps: Arc::clone(&self.steps),
-        })
-    }
-
     /// What was found, and where in the loop.
     pub(super) fn tell(&self, what: &str) -> String {
         let Run { scenario, trip, .. } = self.run;
+        let Some(Trip { step, fault }) = trip else {
+            return format!("{scenario}, undisturbed: {what}");
+        };
         let seen = self.steps.seen();
-        match (trip, seen.tripped) {
-            (Some(Trip { step, fault }), Some(call)) => {
-                format!("{scenario}, step {step}, {call}, {fault:?}: {what}")
-            }
-            _ => format!("{scenario}, undisturbed: {what}"),
-        }
+        let call = match self.wire() {
+            None => seen.tripped,
+            Some(_) => seen.made.last().copied(),
+        };
+        let call = call.unwrap_or("nothing");
+        format!("{scenario}, step {step}, {call}, {fault:?}: {what}")
     }
 
     /// Fails the test.
@@ -183,178 +197,18 @@ impl World {
         self.clock.now()
     }
 
-    /// Lets a role do something. `None`: it is gone, with all that it held.
-    pub(super) async fn drive<T>(&self, role: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.steps.gone() => None,
-            done = role => Some(done),
-        }
-    }
-
-    /// Works until the queue is empty.
-    pub(super) async fn work(&self) {
-        for _ in 0..TURNS {
-            if self.queue.is_empty() {
-                return;
-            }
-            let mut worker = Worker {
-                consumer: Box::new(StepConsumer {
-                    inner: Box::new(MemoryConsumer(Arc::clone(&self.queue))),
-                    steps: Arc::clone(&self.steps),
-                }),
-                store: Arc::clone(&self.store),
-                sources: self.sources(),
-                clock: self.clock(),
-                outbox_bells: Vec::new(),
-                patience: patience(),
-                traces: Traces::default(),
-                metrics: WorkerMetrics::default(),
-            };
-            let never = CancellationToken::new();
-            self.drive(async {
-                let batch = worker.take().await?;
-                worker.process(batch, &never).await
-            })
-            .await;
-        }
-        self.fail("the queue is never empty")
-    }
-
-    /// Records what the queue gave up on.
-    pub(super) async fn drain(&self) {
-        for _ in 0..TURNS {
-            if !self.queue.has_dead() {
-                return;
-            }
-            let mut drain = DeadLetterDrain {
-                letters: Box::new(StepDeadLetters {
-                    queue: Arc::clone(&self.queue),
-                    steps: Arc::clone(&self.steps),
-                }),
-                store: Arc::clone(&self.store),
-                clock: self.clock(),
-                patience: patience(),
-                sources: self.sources(),
-                metrics: WorkerMetrics::default(),
-            };
-            let never = CancellationToken::new();
-            self.drive(async {
-                let batch = drain.take().await?;
-                drain.record(batch, &never).await
-            })
-            .await;
-        }
-        self.fail("the dead letters never end")
-    }
-
-    pub(super) fn scheduler(&self) -> Scheduler {
-        Scheduler {
-            store: Arc::clone(&self.store),
-            publisher: self.publisher(),
-            clock: self.clock(),
-            backoff: BACKOFF,
-        }
-    }
-
-    /// Takes up what a pause has put aside.
-    pub(super) async fn release(&self) {
-        for _ in 0..TURNS {
-            let released = self.drive(async { self.scheduler().release().await }).await;
-            if let Some(Ok(false)) = released {
-                return;
-            }
-        }
-        self.fail("there is always more to release")
-    }
-
-    /// Tries again what is to be tried again, until nothing is.
-    pub(super) async fn retry(&self) {
-        for _ in 0..TURNS {
-            self.work().await;
-            let Some(due) = self.behind.next_retry_due().await.unwrap() else {
-                return;
-            };
-            self.go_on_until(due);
-            self.drive(async { self.scheduler().round().await }).await;
-        }
-        self.fail("there is always another attempt")
-    }
-
-    /// One step of the replays.
-    pub(super) async fn replay_once(&self) {
-        let replayer = Replayer {
-            store: Arc::clone(&self.store),
-            publisher: self.publisher(),
-            clock: self.clock(),
-            backoff: BACKOFF,
-        };
-        self.drive(async { replayer.step().await }).await;
-    }
-
-    /// Replays until no replay runs.
-    pub(super) async fn replay(&self) {
-        for _ in 0..TURNS {
-            self.replay_once().await;
-            let moved = !self.queue.is_empty();
-            self.work().await;
-            if self.behind.running_replays().await.unwrap().is_empty() {
-                return;
-            }
-            if !moved {
-                self.clock.advance(LEASE);
-            }
-        }
-        self.fail("the replay never ends")
-    }
-
-    pub(super) fn dispatcher(&self, retries: Backoff) -> Dispatcher {
-        let clerk = StepClerk {
-            clerk: Arc::clone(&self.clerk) as _,
-            steps: Arc::clone(&self.steps),
-        };
-        let store = Arc::clone(&self.store);
-        Dispatcher::new(store, Arc::new(clerk), self.clock(), retries, NO_LIMITS)
-    }
-
-    /// So many rounds of delivery to Clerk, with the pauses that it asks for.
-    pub(super) async fn deliver_rounds(&self, rounds: usize) {
-        let never = CancellationToken::new();
-        let mut dispatcher = self.dispatcher(RETRIES);
-        for _ in 0..rounds {
-            match self.drive(dispatcher.round(&never)).await {
-                None => dispatcher = self.dispatcher(RETRIES),
-                Some(Ok(round)) => self.clock.advance(round.pause.unwrap_or_default()),
-                Some(Err(_)) => {}
-            }
-        }
-    }
-
-    /// Delivers until nothing waits.
-    pub(super) async fn deliver(&self) {
-        for _ in 0..TURNS {
-            let due = self.behind.next_outbox_due(&Recipients::All).await.unwrap();
-            let Some(due) = due else {
-                return;
-            };
-            self.go_on_until(due);
-            self.deliver_rounds(1).await;
-        }
-        self.fail("there is always something to deliver")
-    }
-
-    /// Lets this time come.
-    pub(super) fn go_on_until(&self, due: Timestamp) {
-        self.clock.set(self.now().max(due));
-    }
-
     pub(super) async fn rows(&self) -> Rows {
-        let path = self.directory.path().join(FILE);
-        let options = SqliteConnectOptions::new().filename(path).read_only(true);
-        let mut direct = SqliteConnection::connect_with(&options).await.unwrap();
-        let rows = rows::of_sqlite(&mut direct, &[]).await;
-        direct.close().await.unwrap();
-        rows
+        match &self.place {
+            Place::File(directory) => {
+                let path = directory.path().join(FILE);
+                let options = SqliteConnectOptions::new().filename(path).read_only(true);
+                let mut direct = SqliteConnection::connect_with(&options).await.unwrap();
+                let rows = rows::of_sqlite(&mut direct, &[]).await;
+                direct.close().await.unwrap();
+                rows
+            }
+            Place::Server(server, _) => server.rows().await,
+        }
     }
 
     /// How it all ended. Nothing may be left in the queue.
@@ -388,11 +242,4 @@ fn seam(store: Arc<dyn Store>, steps: &Arc<Steps>) -> Arc<dyn Store> {
         inner: store,
         faults: Arc::clone(steps),
     })
-}
-
-fn patience() -> Patience {
-    Patience {
-        backoff: BACKOFF,
-        hold: Duration::from_secs(3600),
-    }
 }
