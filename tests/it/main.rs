@@ -15,6 +15,7 @@ mod convergence;
 mod deploy;
 mod docs;
 mod drill;
+mod every_step;
 mod fixtures;
 mod fleet;
 mod handlers;

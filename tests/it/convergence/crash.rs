@@ -302,7 +302,7 @@ impl Around for Arc<CrashPlan> {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         match call {
-            StoreCall::Ping | StoreCall::Sweep | StoreCall::Other => work.await,
+            StoreCall::Ping | StoreCall::Sweep(_) | StoreCall::Other(_) => work.await,
             _ => self.in_store(work).await,
         }
     }

@@ -110,7 +110,7 @@ impl Faults {
     }
 }
 
-fn store_fault(source: io::Error) -> StoreError {
+pub(crate) fn store_fault(source: io::Error) -> StoreError {
     StoreError::Unavailable {
         action: "do as it was told",
         source: source.into(),
@@ -132,8 +132,8 @@ impl Around for Arc<Faults> {
             StoreCall::LeaseOutbox => Call::Lease,
             StoreCall::SettleOutbox => Call::Settle,
             StoreCall::Ping => Call::Ping,
-            StoreCall::Sweep => Call::Sweep,
-            StoreCall::Other => return work.await,
+            StoreCall::Sweep(_) => Call::Sweep,
+            StoreCall::Other(_) => return work.await,
         };
         self.around(call, work, store_fault).await
     }

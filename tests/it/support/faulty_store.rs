@@ -32,10 +32,27 @@ pub(crate) enum StoreCall<'a> {
     LeaseOutbox,
     SettleOutbox,
     Ping,
-    /// One step of letting go.
-    Sweep,
-    /// Only reads, or only sets up.
-    Other,
+    /// One step of letting go, by its name.
+    Sweep(&'static str),
+    /// Anything else, by its name.
+    Other(&'static str),
+}
+
+impl StoreCall<'_> {
+    /// The method that is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::LeaseRetries => "lease_retries",
+            Self::RetriesQueued => "retries_queued",
+            Self::LeaseReplays => "lease_replays",
+            Self::ReplaysQueued => "replays_queued",
+            Self::LeaseOutbox => "lease_outbox",
+            Self::SettleOutbox => "settle_outbox",
+            Self::Ping => "ping",
+            Self::Sweep(name) | Self::Other(name) => name,
+        }
+    }
 }
 
 /// What happens around the calls of a store.
@@ -70,27 +87,37 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn find_event(&self, key: &EventKey) -> Result<Option<EventRecord>, StoreError> {
         let work = self.inner.find_event(key);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_event"), work)
+            .await
     }
 
     async fn count_events(&self, queued: &[EventKey]) -> Result<EventCounts, StoreError> {
         let work = self.inner.count_events(queued);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("count_events"), work)
+            .await
     }
 
     async fn find_user(&self, id: &UserId) -> Result<Option<UserReport>, StoreError> {
         let work = self.inner.find_user(id);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_user"), work)
+            .await
     }
 
     async fn find_ownership(&self, id: &str) -> Result<Option<Ownership>, StoreError> {
         let work = self.inner.find_ownership(id);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_ownership"), work)
+            .await
     }
 
     async fn waiting_payments(&self, limit: u32) -> Result<Vec<WaitingPayment>, StoreError> {
         let work = self.inner.waiting_payments(limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("waiting_payments"), work)
+            .await
     }
 
     async fn attribute(
@@ -102,12 +129,16 @@ impl<F: Around> Store for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<Attributed, StoreError> {
         let work = self.inner.attribute(id, user, from, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("attribute"), work)
+            .await
     }
 
     async fn reassess(&self, now: Timestamp) -> Result<u64, StoreError> {
         let work = self.inner.reassess(now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("reassess"), work)
+            .await
     }
 
     async fn lease_retries(
@@ -129,7 +160,9 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn next_retry_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.next_retry_due();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("next_retry_due"), work)
+            .await
     }
 
     async fn lease_outbox(
@@ -155,7 +188,9 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn next_outbox_due(&self, of: &Recipients) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.next_outbox_due(of);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("next_outbox_due"), work)
+            .await
     }
 
     async fn list_outbox(
@@ -164,12 +199,16 @@ impl<F: Around> Store for FaultyStore<F> {
         limit: u32,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let work = self.inner.list_outbox(filter, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("list_outbox"), work)
+            .await
     }
 
     async fn count_outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
         let work = self.inner.count_outbox();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("count_outbox"), work)
+            .await
     }
 
     async fn find_outbox(
@@ -178,7 +217,9 @@ impl<F: Around> Store for FaultyStore<F> {
         attempts: u32,
     ) -> Result<Option<OutboxRecord>, StoreError> {
         let work = self.inner.find_outbox(user, attempts);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_outbox"), work)
+            .await
     }
 
     async fn change_outbox(
@@ -189,12 +230,16 @@ impl<F: Around> Store for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<ActionRecord, StoreError> {
         let work = self.inner.change_outbox(change, filter, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("change_outbox"), work)
+            .await
     }
 
     async fn operator_actions(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
         let work = self.inner.operator_actions(limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("operator_actions"), work)
+            .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -204,11 +249,15 @@ impl<F: Around> Store for FaultyStore<F> {
 
     async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let work = self.inner.migrate();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("migrate"), work)
+            .await
     }
 
     async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let work = self.inner.pending_migrations();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("pending_migrations"), work)
+            .await
     }
 }

@@ -19,7 +19,9 @@ impl<F: Around> EventChanges for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<ChangedEvents, StoreError> {
         let work = self.inner.change_events(change, filter, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("change_events"), work)
+            .await
     }
 }
 
@@ -31,6 +33,8 @@ impl<F: Around> ActionLog for FaultyStore<F> {
         limit: u32,
     ) -> Result<Vec<ActionRecord>, StoreError> {
         let work = self.inner.list_actions(filter, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("list_actions"), work)
+            .await
     }
 }

@@ -16,7 +16,9 @@ impl<F: Around> Failures for FaultyStore<F> {
         limit: u32,
     ) -> Result<Vec<FailureGroup>, StoreError> {
         let work = self.inner.list_failures(states, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("list_failures"), work)
+            .await
     }
 
     async fn find_failures(
@@ -24,7 +26,9 @@ impl<F: Around> Failures for FaultyStore<F> {
         fingerprints: &[String],
     ) -> Result<Vec<FailureGroup>, StoreError> {
         let work = self.inner.find_failures(fingerprints);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_failures"), work)
+            .await
     }
 
     async fn change_failures(
@@ -37,6 +41,8 @@ impl<F: Around> Failures for FaultyStore<F> {
         let work = self
             .inner
             .change_failures(change, fingerprints, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("change_failures"), work)
+            .await
     }
 }

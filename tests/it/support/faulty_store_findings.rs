@@ -17,16 +17,22 @@ impl<F: Around> Findings for FaultyStore<F> {
         limit: u32,
     ) -> Result<Vec<EventSummary>, StoreError> {
         let work = self.inner.page_events(filter, after, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("page_events"), work)
+            .await
     }
 
     async fn survey(&self, filter: &EventFilter) -> Result<Survey, StoreError> {
         let work = self.inner.survey(filter);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("survey"), work)
+            .await
     }
 
     async fn timeline(&self, subject: &str, limit: u32) -> Result<Timeline, StoreError> {
         let work = self.inner.timeline(subject, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("timeline"), work)
+            .await
     }
 }

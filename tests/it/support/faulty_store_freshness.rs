@@ -14,11 +14,15 @@ impl<F: Around> Freshness for FaultyStore<F> {
         sources: &[SourceName],
     ) -> Result<Vec<Option<Timestamp>>, StoreError> {
         let work = self.inner.last_received(sources);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("last_received"), work)
+            .await
     }
 
     async fn oldest_unapplied(&self) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.oldest_unapplied();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("oldest_unapplied"), work)
+            .await
     }
 }

@@ -13,7 +13,9 @@ use super::faulty_store::{Around, FaultyStore, StoreCall};
 impl<F: Around> Pauses for FaultyStore<F> {
     async fn source_standings(&self) -> Result<Vec<SourceStanding>, StoreError> {
         let work = self.inner.source_standings();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("source_standings"), work)
+            .await
     }
 
     async fn change_sources(
@@ -24,11 +26,15 @@ impl<F: Around> Pauses for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<ActionRecord, StoreError> {
         let work = self.inner.change_sources(change, sources, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("change_sources"), work)
+            .await
     }
 
     async fn release_parked(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
         let work = self.inner.release_parked(limit, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("release_parked"), work)
+            .await
     }
 }

@@ -18,7 +18,9 @@ impl<F: Around> Previews for FaultyStore<F> {
         limit: u32,
     ) -> Result<Recalled, StoreError> {
         let work = self.inner.recall_events(filter, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("recall_events"), work)
+            .await
     }
 
     async fn preview(
@@ -29,6 +31,8 @@ impl<F: Around> Previews for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<(Previewed, ActionRecord), StoreError> {
         let work = self.inner.preview(batch, matched, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("preview"), work)
+            .await
     }
 }

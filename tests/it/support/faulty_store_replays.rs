@@ -21,7 +21,9 @@ impl<F: Around> Replays for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<(ReplayPlan, ActionRecord), StoreError> {
         let work = self.inner.plan_replay(order, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("plan_replay"), work)
+            .await
     }
 
     async fn start_replay(
@@ -31,7 +33,9 @@ impl<F: Around> Replays for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<StartedReplay, StoreError> {
         let work = self.inner.start_replay(order, reason, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("start_replay"), work)
+            .await
     }
 
     async fn cancel_replay(
@@ -42,17 +46,23 @@ impl<F: Around> Replays for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<Option<CancelledReplay>, StoreError> {
         let work = self.inner.cancel_replay(id, operator, mode, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("cancel_replay"), work)
+            .await
     }
 
     async fn list_replays(&self, limit: u32) -> Result<Vec<Replay>, StoreError> {
         let work = self.inner.list_replays(limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("list_replays"), work)
+            .await
     }
 
     async fn find_replay(&self, id: ReplayId) -> Result<Option<ReplayRecord>, StoreError> {
         let work = self.inner.find_replay(id);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("find_replay"), work)
+            .await
     }
 
     async fn replayed_events(
@@ -62,17 +72,23 @@ impl<F: Around> Replays for FaultyStore<F> {
         limit: u32,
     ) -> Result<Vec<ReplayedEvent>, StoreError> {
         let work = self.inner.replayed_events(id, after, limit);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("replayed_events"), work)
+            .await
     }
 
     async fn replays_of(&self, event: &EventKey) -> Result<Vec<ReplayOfEvent>, StoreError> {
         let work = self.inner.replays_of(event);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("replays_of"), work)
+            .await
     }
 
     async fn running_replays(&self) -> Result<Vec<ReplayProgress>, StoreError> {
         let work = self.inner.running_replays();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("running_replays"), work)
+            .await
     }
 
     async fn lease_replays(

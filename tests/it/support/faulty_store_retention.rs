@@ -20,7 +20,9 @@ impl<F: Around> Retention for FaultyStore<F> {
     ) -> Result<Step, StoreError> {
         let inner = &self.inner;
         let work = inner.prune_payloads(before, limit, action, recorded_as, now);
-        self.faults.around_call(StoreCall::Sweep, work).await
+        self.faults
+            .around_call(StoreCall::Sweep("prune_payloads"), work)
+            .await
     }
 
     async fn erase_deleted(
@@ -33,7 +35,9 @@ impl<F: Around> Retention for FaultyStore<F> {
     ) -> Result<Step, StoreError> {
         let inner = &self.inner;
         let work = inner.erase_deleted(deleted_by, limit, action, recorded_as, now);
-        self.faults.around_call(StoreCall::Sweep, work).await
+        self.faults
+            .around_call(StoreCall::Sweep("erase_deleted"), work)
+            .await
     }
 
     async fn delete_events(
@@ -46,7 +50,9 @@ impl<F: Around> Retention for FaultyStore<F> {
     ) -> Result<Step, StoreError> {
         let inner = &self.inner;
         let work = inner.delete_events(before, limit, action, recorded_as, now);
-        self.faults.around_call(StoreCall::Sweep, work).await
+        self.faults
+            .around_call(StoreCall::Sweep("delete_events"), work)
+            .await
     }
 
     async fn erase(
@@ -56,16 +62,22 @@ impl<F: Around> Retention for FaultyStore<F> {
         now: Timestamp,
     ) -> Result<Erasure, StoreError> {
         let work = self.inner.erase(subjects, action, now);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("erase"), work)
+            .await
     }
 
     async fn overdue(&self, before: Timestamp) -> Result<Overdue, StoreError> {
         let work = self.inner.overdue(before);
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("overdue"), work)
+            .await
     }
 
     async fn clear_traces(&self) -> Result<(), StoreError> {
         let work = self.inner.clear_traces();
-        self.faults.around_call(StoreCall::Other, work).await
+        self.faults
+            .around_call(StoreCall::Other("clear_traces"), work)
+            .await
     }
 }

@@ -27,4 +27,5 @@ pub(crate) mod publisher;
 pub(crate) mod rabbitmq;
 pub(crate) mod rows;
 pub(crate) mod server;
+pub(crate) mod wire;
 pub(crate) mod witness;
