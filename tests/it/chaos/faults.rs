@@ -20,6 +20,8 @@ use crate::support::proxy::Wire;
 /// How long an ingress may take to be full, and to say so.
 /// What it has room for again, having had more before, is used first.
 const UNTIL_FULL: Duration = Duration::from_secs(40);
+/// How long it may take until Clerk is called: nothing is, while nothing is applied.
+const UNTIL_CALLED: Duration = Duration::from_mins(2);
 
 /// Whose turn it is with a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -208,7 +210,7 @@ impl Faults {
         self.world.clerk.answer_everyone(Some(answer));
         let begun = Instant::now();
         // Whoever calls nobody sees nothing of it.
-        while begun.elapsed() < lasts || (calls() == before && begun.elapsed() < UNTIL_FULL) {
+        while begun.elapsed() < lasts || (calls() == before && begun.elapsed() < UNTIL_CALLED) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.world.clerk.answer_everyone(None);

@@ -30,7 +30,7 @@ const STRIPE: [u64; 5] = [1000, 2000, 4000, 8000, 12_000];
 const TIMEOUT: Duration = Duration::from_secs(6);
 /// Deliveries that wait for an answer or a next attempt. Beyond it nothing new is begun, so that a
 /// history without an end cannot fill the memory.
-const MOST_UNDER_WAY: usize = 4000;
+const MOST_UNDER_WAY: usize = 1500;
 
 pub(super) struct Sender {
     client: reqwest::Client,
