@@ -8,6 +8,7 @@
 mod admin;
 mod architecture;
 mod backoff;
+mod chaos;
 mod clerk_api;
 mod cli;
 mod config;

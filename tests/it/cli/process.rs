@@ -125,10 +125,14 @@ impl Home {
 
     /// Starts a command and lets it run.
     pub(crate) fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
+        self.launch(&mut self.command(arguments))
+    }
+
+    /// Lets a [`command`](Self::command) run, or another program that becomes one.
+    pub(crate) fn launch(&self, command: &mut Command) -> Running {
         let stdout = tempfile::NamedTempFile::new_in(self.path()).unwrap();
         let stderr = tempfile::NamedTempFile::new_in(self.path()).unwrap();
-        let child = self
-            .command(arguments)
+        let child = command
             .stdout(stdout.reopen().unwrap())
             .stderr(stderr.reopen().unwrap())
             .spawn()
@@ -160,7 +164,12 @@ impl Home {
 
     /// What `/readyz` answers.
     pub(crate) fn readiness(&self) -> String {
-        ask_readiness(self.address).unwrap()
+        self.ask_readiness().unwrap()
+    }
+
+    /// The same of a process that may be away.
+    pub(crate) fn ask_readiness(&self) -> std::io::Result<String> {
+        ask_readiness(self.address)
     }
 
     /// One figure from the database.
@@ -306,6 +315,10 @@ impl Running {
 
     pub(crate) fn stderr(&self) -> String {
         read(&self.stderr)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -47,7 +47,7 @@ impl Around for Part {
             StoreCall::ReplaysQueued => Seam::ReplaysQueued,
             StoreCall::LeaseOutbox => Seam::LeaseOutbox,
             StoreCall::SettleOutbox => Seam::SettleOutbox,
-            StoreCall::Ping | StoreCall::Sweep | StoreCall::Other => Seam::Ask,
+            StoreCall::Ping | StoreCall::Sweep(_) | StoreCall::Other(_) => Seam::Ask,
         };
         let effect = |caller| async move {
             let database = &self.outside.database;

@@ -20,6 +20,7 @@ mod faulty_store_replays;
 mod faulty_store_retention;
 pub(crate) mod given;
 pub(crate) mod golden;
+pub(crate) mod lifeline;
 pub(crate) mod memory_queue;
 pub(crate) mod postgres;
 pub(crate) mod proxy;

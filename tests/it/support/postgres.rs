@@ -10,6 +10,7 @@ use hookmirror::store::Store;
 use hookmirror::store::postgres::PostgresStore;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::directory::directory;
@@ -26,16 +27,27 @@ pub(crate) struct Postgres {
     programs: PathBuf,
     directory: PathBuf,
     port: u16,
+    fsync: bool,
     server: Option<Guarded>,
 }
 
 impl Postgres {
     /// Starts one that nobody else uses. It ends when dropped.
     pub(crate) async fn start() -> Self {
+        Self::start_in(directory(), false).await
+    }
+
+    /// The same on a disk, with every commit synced to it.
+    pub(crate) async fn start_on_disk() -> Self {
+        Self::start_in(TempDir::new().unwrap(), true).await
+    }
+
+    async fn start_in(directory: TempDir, fsync: bool) -> Self {
         let mut postgres = Self {
             programs: programs(),
-            directory: directory().keep(),
+            directory: directory.keep(),
             port: free_port(),
+            fsync,
             server: None,
         };
         // Sorts as a language does, so that what must sort by bytes has to say so. Who asks as
@@ -71,7 +83,7 @@ impl Postgres {
             ("port", self.port.to_string()),
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("unix_socket_directories", self.text(&self.directory)),
-            ("fsync", "off".to_owned()),
+            ("fsync", self.fsync.to_string()),
             // Else a killed server would leave something behind outside of its directory.
             ("dynamic_shared_memory_type", "mmap".to_owned()),
             ("max_connections", "300".to_owned()),
@@ -118,9 +130,19 @@ impl Postgres {
         self.server.as_ref().unwrap().signal("CONT");
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
+    }
+
+    /// The address of a database of it, by way of a proxy.
+    pub(crate) fn url_through(port: u16, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/{database}")
+    }
+
     /// The address of a database of it.
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        Self::url_through(self.port, database)
     }
 
     /// The same, as somebody whom the server lets in only with a password.

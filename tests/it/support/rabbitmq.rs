@@ -15,6 +15,7 @@ use std::{fs, thread};
 
 use hookmirror::queue::rabbitmq::Topology;
 use secrecy::SecretString;
+use tempfile::TempDir;
 
 use super::directory::directory;
 
@@ -61,13 +62,22 @@ impl RabbitMq {
 
     /// One for a test that stops it or sets off its alarms.
     pub(crate) fn start() -> Self {
+        Self::start_in(directory())
+    }
+
+    /// The same on a disk.
+    pub(crate) fn start_on_disk() -> Self {
+        Self::start_in(TempDir::new().unwrap())
+    }
+
+    fn start_in(directory: TempDir) -> Self {
         let server = Path::new(PROGRAMS).join("rabbitmq-server");
         assert!(
             server.exists(),
             "{} is missing: `apt-get install rabbitmq-server`, or let `bash tests/run` do it",
             server.display()
         );
-        let home = directory().keep();
+        let home = directory.keep();
         let [port, dist_port, epmd_port] = free_ports();
         fs::write(
             home.join("rabbitmq.conf"),

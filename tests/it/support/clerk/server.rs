@@ -54,6 +54,11 @@ impl ClerkServer {
         Self { address, accepting }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.address.port())
+    }
+
     /// What to set `CLERK_API_URL` to.
     pub(crate) fn api_url(&self) -> String {
         format!("http://{}/v1", self.address)
