@@ -18,6 +18,7 @@ mod drill;
 mod fixtures;
 mod fleet;
 mod handlers;
+mod hostile;
 mod ingress;
 mod model;
 mod outbox;
