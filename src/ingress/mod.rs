@@ -63,8 +63,8 @@ pub struct Limits {
     /// closing one.
     pub header_timeout: Duration,
     /// How many connections are served at once. When all are in use, the one whose peer has kept us
-    /// waiting the longest is closed, if that is a second or more; else further ones wait in the
-    /// listener's backlog.
+    /// waiting the longest is closed, unless that is but a moment; further ones wait in the
+    /// listener's backlog until then.
     pub max_connections: usize,
     /// After this time a connection is closed at the end of its current request, whatever the other
     /// side does: it also frees the slot of one that sends requests and never reads the answers.

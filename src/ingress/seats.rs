@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Nobody leaves who has waited for less.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
 /// The connections that wait, in the order in which they began to.
 #[derive(Clone, Debug, Default)]

@@ -137,12 +137,12 @@ impl Siege {
             let (shed, open) = (Arc::clone(&shed), Arc::clone(&open));
             let siege = async move {
                 // Not all in the same moment.
-                sleep(Duration::from_micros(400) * u32::try_from(number).unwrap()).await;
+                sleep(Duration::from_millis(1) * u32::try_from(number).unwrap()).await;
                 open.fetch_add(1, Ordering::Relaxed);
                 loop {
                     let _ = attack(number % 9, address).await;
                     shed.fetch_add(1, Ordering::Relaxed);
-                    sleep(Duration::from_secs(2)).await;
+                    sleep(Duration::from_secs(4)).await;
                 }
             };
             let stop = stop.clone();
