@@ -2,6 +2,8 @@
 //!
 //! An input is a type, an empty line, and the body of an event of that type.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hookmirror::handlers;
 use hookmirror::model::changes::Changes;
@@ -119,7 +121,12 @@ fn has_one_plan(provider: Provider, event_type: &EventType, body: &[u8]) -> bool
 /// every retry gives it again.
 fn is_received(provider: Provider, body: &[u8]) {
     let secret = SecretString::from(SECRET);
-    let verifier = Verifier::new(provider.into(), &[secret.clone()], Default::default()).unwrap();
+    let verifier = Verifier::new(
+        provider.into(),
+        std::slice::from_ref(&secret),
+        Duration::ZERO,
+    )
+    .unwrap();
     let now = fixtures::RECEIVED_AT;
     let id = EventId::parse("msg_1").unwrap();
     let headers = sign(provider, &secret, &id, now, body).unwrap();
