@@ -1,10 +1,11 @@
 //! The public listener of a process.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::engines::queue::Queue;
@@ -13,6 +14,10 @@ use crate::ingress::{self, IngressState, Limits};
 use crate::metrics::IngressMetrics;
 use crate::provider::Verifier;
 use crate::traces::Traces;
+
+/// Connections that wait to be accepted: as many as Linux lets wait. Beyond them it drops newcomers, who
+/// try again only after a second, then three.
+const BACKLOG: u32 = 4096;
 
 /// The front door, before it is known what is behind it.
 pub(super) struct Ingress {
@@ -73,8 +78,7 @@ impl FrontDoor {
             limits,
             state,
         } = self;
-        let listener = TcpListener::bind(listen)
-            .await
+        let listener = bind(listen)
             .with_context(|| format!("cannot listen on {listen}, set by {listen_is_set_by}"))?;
         let address = listener.local_addr().context("cannot listen")?;
         let router = ingress::router(state);
@@ -83,4 +87,16 @@ impl FrontDoor {
         };
         Ok((address, serve))
     }
+}
+
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match listen {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // As every listener: a restart must not wait for connections that have ended.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }

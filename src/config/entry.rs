@@ -37,21 +37,24 @@ pub(super) struct Entry {
     unusable: Vec<&'static str>,
 }
 
-/// The text of a settings file, to tell the lines in it.
-#[derive(Clone, Copy)]
+/// A settings file, to tell the lines in it.
 pub(super) struct Place<'a> {
-    pub(super) path: &'a Path,
-    pub(super) text: &'a str,
+    path: &'a Path,
+    /// The bytes after which a line begins.
+    ends: Vec<usize>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(super) fn new(path: &'a Path, text: &str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { path, ends }
+    }
+
     /// The line of a byte.
-    pub(super) fn origin(self, byte: usize) -> Origin {
-        let bytes = self.text.as_bytes();
-        let before = bytes.get(..byte).unwrap_or(bytes);
+    pub(super) fn origin(&self, byte: usize) -> Origin {
         Origin::File {
             path: self.path.to_owned(),
-            line: 1 + before.iter().filter(|b| **b == b'\n').count(),
+            line: 1 + self.ends.partition_point(|end| *end < byte),
         }
     }
 }
@@ -60,7 +63,7 @@ impl Place<'_> {
 pub(super) fn read(
     value: DeValue<'_>,
     origin: Origin,
-    place: Place<'_>,
+    place: &Place<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Entry> {
     let not_a_list = |what: String| {
@@ -98,7 +101,7 @@ impl Entry {
     fn read(
         table: DeTable<'_>,
         origin: Origin,
-        place: Place<'_>,
+        place: &Place<'_>,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut entry = Self {

@@ -17,7 +17,7 @@ use super::problems::{Fault, Origin, Problem};
 use super::setting::{CONFIG, is_setting, likely, suggestion_for};
 
 /// No settings file is nearly as long; a device or a database named by mistake is.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 256 * 1024;
 
 /// Settings of the contract that later versions will have.
 const LATER: [&str; 2] = ["STRIPE_SECRET_KEY", "STRIPE_API_URL"];
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
             return SettingsFile::default();
         }
     };
-    let place = Place { path, text: &text };
+    let place = Place::new(path, &text);
     let table = match DeTable::parse(&text) {
         Ok(table) => table.into_inner(),
         Err(error) => {
@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path, named_by: &Origin, problems: &mut Vec<Problem>) 
         let origin = place.origin(key.span().start);
         let name = key.into_inner().into_owned();
         if name == SOURCE {
-            file.sources = entry::read(value.into_inner(), origin, place, &mut found);
+            file.sources = entry::read(value.into_inner(), origin, &place, &mut found);
             continue;
         }
         match text_of(&name, value) {
@@ -97,7 +97,7 @@ fn read_text(path: &Path) -> io::Result<String> {
     if u64::try_from(read).is_ok_and(|read| read > MAX_BYTES) {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            "it is longer than 1 MiB",
+            "it is longer than 256 KiB",
         ));
     }
     Ok(text)

@@ -87,7 +87,7 @@ impl Fault {
     pub(super) fn of(self, setting: impl Into<String>, origin: Option<Origin>) -> Problem {
         Problem {
             code: self.code,
-            setting: setting.into(),
+            setting: presentable(setting.into()),
             origin,
             what: self.what,
             remedy: self.remedy,
@@ -95,12 +95,29 @@ impl Fault {
     }
 }
 
+/// A name as it is told. A secret can stand where a name belongs, if somebody wrote a line the wrong
+/// way round.
+fn presentable(name: String) -> String {
+    if may_hold_secret(&name) {
+        return "a name that may hold a secret".to_owned();
+    }
+    match name.char_indices().nth(QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
+}
+
+/// Whether text has the form of a secret, or of an address with a password in it.
+fn may_hold_secret(text: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let has_password = text.contains("://") && text.contains('@');
+    has_password || words.any(|word| SECRET_PREFIXES.iter().any(|p| word.starts_with(p)))
+}
+
 /// Quotes a value in a message. Only for settings that hold no secret; and even there a secret that
 /// was pasted into the wrong place stays unquoted, if it can be recognised.
 pub(super) fn quoted(value: &str) -> String {
-    let mut words = value.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let has_password = value.contains("://") && value.contains('@');
-    if has_password || words.any(|word| SECRET_PREFIXES.iter().any(|p| word.starts_with(p))) {
+    if may_hold_secret(value) {
         return "a value that may hold a secret".to_owned();
     }
     match value.char_indices().nth(QUOTED_CHARS) {

@@ -5,8 +5,8 @@ use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use http_body_util::combinators::Fuse;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::budget::{Budget, Share};
 use super::error::Refusal;
 
 /// A whole body and the part of the budget that it takes. The budget gets it back when this is
@@ -14,29 +14,34 @@ use super::error::Refusal;
 pub(super) struct Buffered<'a> {
     /// The bytes as they came.
     pub(super) bytes: Bytes,
-    _share: SemaphorePermit<'a>,
+    _share: Share<'a>,
 }
 
 /// Reads a body to its end.
 ///
 /// A body that is announced too large is refused before it is read; one of unknown length as soon
 /// as it is too large. The budget is charged for bytes when they are here, so that announcing a
-/// large body and not sending it costs nothing; when it is used up, nobody waits: the sender has
-/// to come again. A body that comes in one piece, as most do, is not copied.
+/// large body and not sending it costs nothing; when it is used up, the bodies that have been arriving
+/// the longest give way, and if there are none this one does: its sender has to come again. A body that comes in one piece, as most do, is not copied.
 pub(super) async fn read<'a>(
     body: &mut Fuse<Body>,
     limit: usize,
-    budget: &'a Semaphore,
+    budget: &'a Budget,
 ) -> Result<Buffered<'a>, Refusal> {
     let fits = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= limit);
     if !fits(body.size_hint().lower()) {
         return Err(Refusal::BodyTooLarge { limit });
     }
 
-    let mut share = charge(budget, 0)?;
+    let mut share = budget.share();
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = share.has_to_give_way() => return Err(Refusal::TooBusy),
+        };
+        let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(Refusal::BodyUnreadable)?.into_data() else {
             // Trailers: not signed, so of no interest.
             continue;
@@ -45,7 +50,7 @@ pub(super) async fn read<'a>(
         if data.len() > limit - received {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        share.merge(charge(budget, data.len())?);
+        share.charge(data.len()).await?;
         if received == 0 {
             first = data;
             continue;
@@ -65,13 +70,6 @@ pub(super) async fn read<'a>(
     };
     Ok(Buffered {
         bytes,
-        _share: share,
+        _share: share.complete(),
     })
-}
-
-fn charge(budget: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Refusal> {
-    let permits = u32::try_from(bytes).map_err(|_| Refusal::TooBusy)?;
-    budget
-        .try_acquire_many(permits)
-        .map_err(|_| Refusal::TooBusy)
 }

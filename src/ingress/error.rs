@@ -6,6 +6,7 @@
 //! sender wrote. The header `webhook-delivery`, with which an answer could switch off the endpoint
 //! at Svix, is never sent.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -79,18 +80,19 @@ pub(super) enum Refusal {
     Internal,
 }
 
-/// Refusals of one kind: a queue that is away refuses every request, and a log line for each would
-/// hide what else happens, and fill the disk that the queue needs.
+/// Refusals by their code: a queue that is away refuses every request, and anybody can have thousands
+/// of theirs refused. A log line for each would hide what else happens, and fill the disk that the queue
+/// needs.
 #[derive(Debug, Default)]
 pub(super) struct Alike {
-    told: Mutex<Option<(Instant, u64)>>,
+    told: Mutex<BTreeMap<&'static str, (Instant, u64)>>,
 }
 
 impl Alike {
     /// Counts one. `Some` if it is to be told: how many were not, since the last one that was.
-    fn more_since_last_told(&self) -> Option<u64> {
+    fn more_since_last_told(&self, code: &'static str) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = match &mut *told {
+        let more = match told.get_mut(code) {
             Some((last, more)) if last.elapsed() < TELL_AGAIN => {
                 *more += 1;
                 return None;
@@ -98,7 +100,7 @@ impl Alike {
             Some((_, more)) => *more,
             None => 0,
         };
-        *told = Some((Instant::now(), 0));
+        told.insert(code, (Instant::now(), 0));
         Some(more)
     }
 }
@@ -170,7 +172,7 @@ impl Refusal {
         match self {
             Self::NotDurable(cause) | Self::NotReady(cause) => {
                 let error = ErrorChain(cause);
-                match alike.more_since_last_told() {
+                match alike.more_since_last_told(code) {
                     Some(more) => tracing::error!(
                         source, code, status, more_since_last_told = more, %error,
                         "no confirm from the queue"
@@ -181,8 +183,23 @@ impl Refusal {
                     ),
                 }
             }
-            _ if status >= 500 => tracing::warn!(source, code, status, "webhook refused"),
-            _ => tracing::info!(source, code, status, "webhook refused"),
+            _ => match alike.more_since_last_told(code) {
+                Some(more) if status >= 500 => tracing::warn!(
+                    source,
+                    code,
+                    status,
+                    more_since_last_told = more,
+                    "webhook refused"
+                ),
+                Some(more) => tracing::info!(
+                    source,
+                    code,
+                    status,
+                    more_since_last_told = more,
+                    "webhook refused"
+                ),
+                None => tracing::debug!(source, code, status, "webhook refused"),
+            },
         }
     }
 

@@ -14,9 +14,11 @@
 //!   together buffer no more than one budget. A request that does not fit is refused, not queued.
 //! - NOT guaranteed: that an event which was answered with 503 is absent from the queue; the
 //!   provider's retry may make it a duplicate. The same holds when the sender hangs up early.
-//! - NOT guaranteed: fairness between senders. Someone with enough addresses can keep all
-//!   connections busy; each lasts no longer than the limits say. Rate limits by address belong to
-//!   the proxy in front, which alone knows the address.
+//! - Who occupies a connection or memory without completing a request gives way to who comes later
+//!   (`seats`, `budget`).
+//! - NOT guaranteed: fairness between senders. Someone with enough of a network can open connections
+//!   faster than they are served. Rate limits by address belong to the proxy in front, which alone knows
+//!   the address.
 //!
 //! No database is on this path, and no configuration: what is needed comes in [`IngressState`].
 
@@ -25,7 +27,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::metrics::{IngressMetrics, SourceMetrics};
@@ -35,8 +36,10 @@ use crate::queue::Publisher;
 use crate::traces::Traces;
 
 mod body;
+mod budget;
 mod error;
 mod health;
+mod seats;
 mod server;
 mod webhook;
 
@@ -47,8 +50,8 @@ pub use server::serve;
 pub struct Limits {
     /// The largest body that is taken; a larger one gets 413.
     pub max_body_bytes: usize,
-    /// How many bytes of bodies all requests together may hold until they are answered; what does
-    /// not fit gets 503. Counts bytes that have arrived, not bytes that were announced. Never less
+    /// How many bytes of bodies all requests together may hold until they are answered. When it is
+    /// used up, the body that has been arriving the longest gets 503. Counts bytes that have arrived, not bytes that were announced. Never less
     /// than one body of the largest size.
     pub max_buffered_bytes: usize,
     /// How long a body may take to arrive, from the end of the headers to its last byte.
@@ -59,7 +62,9 @@ pub struct Limits {
     /// front must close its idle connections sooner, or it will now and then send a request into a
     /// closing one.
     pub header_timeout: Duration,
-    /// How many connections are served at once. Further ones wait in the listener's backlog.
+    /// How many connections are served at once. When all are in use, the one whose peer has kept us
+    /// waiting the longest is closed, unless that is but a moment; further ones wait in the
+    /// listener's backlog until then.
     pub max_connections: usize,
     /// After this time a connection is closed at the end of its current request, whatever the other
     /// side does: it also frees the slot of one that sends requests and never reads the answers.
@@ -104,8 +109,7 @@ struct Shared {
     publisher: Arc<dyn Publisher>,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    /// One permit for each byte that may be buffered.
-    budget: Semaphore,
+    budget: budget::Budget,
     readiness: health::Readiness,
     unconfirmed: error::Alike,
     metrics: IngressMetrics,
@@ -124,16 +128,13 @@ impl IngressState {
         let counted = verifiers.iter();
         let counted = counted.map(|verifier| (&verifier.source().name, verifier.secret_labels()));
         let metrics = IngressMetrics::new(counted, &error::OUTCOMES);
-        let budget = limits
-            .max_buffered_bytes
-            .max(limits.max_body_bytes)
-            .min(Semaphore::MAX_PERMITS);
+        let budget = limits.max_buffered_bytes.max(limits.max_body_bytes);
         Self(Arc::new(Shared {
             verifiers,
             publisher,
             clock,
             limits,
-            budget: Semaphore::new(budget),
+            budget: budget::Budget::new(budget),
             readiness: health::Readiness::default(),
             unconfirmed: error::Alike::default(),
             metrics,

@@ -3,13 +3,19 @@
 //! What hyper refuses by itself (a request that is not HTTP, headers over 64 KiB or more than 100 of
 //! them) is answered by hyper, without a body, and never reaches a handler.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
+use super::seats::{Heard, Seat, Seats};
 
 /// What a connection may buffer of headers, and the largest piece of a body that is read at once.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
@@ -43,21 +50,32 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> usize {
     let mut connections = JoinSet::new();
+    let seats = Seats::default();
     let mut accept_failed = Complaint::default();
     let mut all_in_use = Complaint::default();
     loop {
         let full = connections.len() >= limits.max_connections;
         if full && all_in_use.is_due() {
             let limit = limits.max_connections;
-            tracing::warn!(limit, "all connections are in use; further ones wait");
+            tracing::warn!(
+                limit,
+                "all connections are in use; those that keep us waiting are closed"
+            );
         }
+        let look_again = match full.then(|| seats.free_one()) {
+            Some(Err(when)) => when,
+            // The end of the one that leaves is what is waited for.
+            Some(Ok(())) | None => Duration::MAX,
+        };
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = connections.join_next() => report(ended),
+            () = sleep(look_again), if full => {}
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, _)) => {
+                    let seat = seats.take();
                     let connection =
-                        converse(stream, router.clone(), limits.clone(), shutdown.clone());
+                        converse(stream, router.clone(), seat, limits.clone(), shutdown.clone());
                     connections.spawn(connection);
                 }
                 Err(error) => survive(&error, &mut accept_failed, &shutdown).await,
@@ -82,7 +100,13 @@ pub async fn serve(
 }
 
 /// One connection, from its first byte to its last.
-async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    seat: Seat,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     // An answer is one small write, for which nothing is gained by waiting for more. A failure
     // means that the peer has gone, which the next read tells as well.
     let _ = stream.set_nodelay(true);
@@ -90,7 +114,10 @@ async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: C
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(CONNECTION_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| answer(router.clone(), seat.clone(), request).boxed()),
+        );
 
     let retired = async {
         tokio::select! {
@@ -101,13 +128,18 @@ async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: C
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = retired => None,
+        () = seat.has_to_leave() => return,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             let finishing = poll_fn(|cx| connection.poll_without_shutdown(cx));
-            match timeout(limits.longest_request(), finishing).await {
+            let finished = tokio::select! {
+                finished = timeout(limits.longest_request(), finishing) => finished,
+                () = seat.has_to_leave() => return,
+            };
+            match finished {
                 Ok(ended) => ended,
                 Err(_) => return,
             }
@@ -118,6 +150,19 @@ async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: C
     }
     // Best effort: the peer may have gone, and then nobody misses the end.
     let _ = timeout(LINGER, hang_up(connection.into_parts().io.into_inner())).await;
+}
+
+/// It is our turn from the last byte of a request to its answer.
+async fn answer(
+    router: Router,
+    seat: Seat,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    seat.waits();
+    let request = request.map(|body| Heard::new(body, seat.clone()));
+    let answered = TowerToHyperService::new(router).call(request).await;
+    seat.waits();
+    answered
 }
 
 /// Closes a connection so that its last answer arrives. A peer that was refused early may still be

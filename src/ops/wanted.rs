@@ -153,6 +153,19 @@ pub fn subject(id: &str) -> Result<String, String> {
     Ok(id.to_owned())
 }
 
+/// Words to look for. No database that this program knows can look for a NUL, and no type or error has
+/// one.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn words(text: &str) -> Result<String, String> {
+    if text.contains('\0') {
+        return Err("write text without NUL characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A state of a group of failures, by its word.
 ///
 /// # Errors

@@ -34,6 +34,10 @@ impl ApplyError {
                 action,
                 source: "other writers change the same payments all the time".into(),
             },
+            Self::Event(Problem {
+                damage: Some(error),
+                ..
+            }) => error,
             Self::Event(problem) => StoreError::Unavailable {
                 action,
                 source: problem.message.into(),
@@ -49,6 +53,8 @@ pub(super) struct Problem {
     /// The same for every event with this problem.
     pub(super) place: String,
     pub(super) message: String,
+    /// The stored row that is in the way, if it is one.
+    pub(super) damage: Option<StoreError>,
 }
 
 impl From<StoreError> for ApplyError {
@@ -59,6 +65,7 @@ impl From<StoreError> for ApplyError {
                 kind: ROW_DAMAGED,
                 place: format!("{table}.{column}"),
                 message: error.to_string(),
+                damage: Some(error),
             }),
             error => Self::Store(error),
         }
@@ -72,6 +79,7 @@ impl From<sqlx::Error> for ApplyError {
                 kind: DATA_REFUSED,
                 message: format!("the database refuses a value: {what}"),
                 place: what,
+                damage: None,
             }),
             Blame::OtherWriter => Self::Conflict(error),
             Blame::Nobody => Self::Store(unavailable("apply a batch")(error)),

@@ -147,6 +147,18 @@ fn every_direct_dependency_has_its_reason() {
     }
 }
 
+/// So that nobody adds twenty without seeing it.
+#[test]
+fn the_number_of_dependencies_is_the_one_that_is_told() {
+    let lock: toml::Table = read("Cargo.lock").parse().unwrap();
+    let others = lock["package"].as_array().unwrap().len() - 1;
+    let told = format!("`Cargo.lock` has {others} packages of others");
+    assert!(
+        read("README.md").contains(&told),
+        "README.md, \"Dependencies\", should say: {told}"
+    );
+}
+
 /// Whoever copies a query gets an answer, whatever the engine.
 async fn the_queries_can_be_asked(database: &Database) {
     const README: &str = include_str!("../../README.md");

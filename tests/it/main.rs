@@ -20,6 +20,7 @@ mod every_step;
 mod fixtures;
 mod fleet;
 mod handlers;
+mod hostile;
 mod ingress;
 mod model;
 mod outbox;

@@ -67,13 +67,13 @@ pub(super) fn filter(said: &mut Parameters) -> EventFilter {
     EventFilter {
         states: said.all_parsed("state", wanted::state),
         source: said.parsed("source", wanted::source),
-        event_type: said.one("type"),
+        event_type: said.parsed("type", wanted::words),
         subject: said.parsed("subject", wanted::subject),
         since: said.parsed("since", wanted::time),
         until: said.parsed("until", wanted::time),
         ids: said.all_parsed("id", wanted::event_id),
-        fingerprint: said.one("fingerprint"),
-        error: said.one("error"),
+        fingerprint: said.parsed("fingerprint", wanted::words),
+        error: said.parsed("error", wanted::words),
     }
 }
 

@@ -2,7 +2,8 @@
 //! place.
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Row, Type};
 
 use super::StoreError;
@@ -11,6 +12,9 @@ use crate::model::time::Timestamp;
 /// The years 1 to 9999, in milliseconds: what every reader of a `timestamptz` can show.
 const EARLIEST: i64 = -62_135_596_800_000;
 const LATEST: i64 = 253_402_300_799_999;
+
+/// The beginning of the year 2000, in milliseconds: from there Postgres counts.
+const BEGINNING: i64 = 946_684_800_000;
 
 /// A point in time as a `timestamptz`, held at the ends of the range.
 pub(super) fn stored(time: Timestamp) -> DateTime<Utc> {
@@ -61,8 +65,8 @@ impl<'r> Reader<'r> {
 
     /// A point in time.
     pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
-        let time: DateTime<Utc> = self.get(column)?;
-        Ok(Timestamp::from_millis(time.timestamp_millis()))
+        let time: Received = self.get(column)?;
+        time.in_range().ok_or_else(|| self.damaged(column))
     }
 
     /// A point in time, if there is one.
@@ -70,8 +74,9 @@ impl<'r> Reader<'r> {
         &self,
         column: &'static str,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let time: Option<DateTime<Utc>> = self.get(column)?;
-        Ok(time.map(|time| Timestamp::from_millis(time.timestamp_millis())))
+        let time: Option<Received> = self.get(column)?;
+        time.map(|time| time.in_range().ok_or_else(|| self.damaged(column)))
+            .transpose()
     }
 
     /// A count.
@@ -86,6 +91,30 @@ impl<'r> Reader<'r> {
             column,
             key: self.key.to_owned(),
         }
+    }
+}
+
+/// A `timestamptz` as it arrives, in microseconds. The driver's own types panic at what they cannot
+/// hold, such as `infinity`.
+struct Received(i64);
+
+impl Received {
+    fn in_range(&self) -> Option<Timestamp> {
+        let millis = self.0.div_euclid(1000).checked_add(BEGINNING)?;
+        let is_shown = (EARLIEST..=LATEST).contains(&millis);
+        is_shown.then(|| Timestamp::from_millis(millis))
+    }
+}
+
+impl Type<Postgres> for Received {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Received {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(<i64 as Decode<Postgres>>::decode(value)?))
     }
 }
 

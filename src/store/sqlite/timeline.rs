@@ -135,7 +135,7 @@ async fn actions(
     let rows = QueryBuilder::<Sqlite>::new("SELECT ")
         .push(operators::COLUMNS)
         .push(
-            " FROM operator_actions WHERE EXISTS (SELECT 1 FROM json_tree(target) AS named \
+            " FROM operator_actions WHERE EXISTS (SELECT 1 FROM json_tree(iif(json_valid(target), target, '{}')) AS named \
              WHERE named.type = 'text' AND named.value IN (SELECT value FROM json_each(",
         )
         .push_bind(json_list(ids))

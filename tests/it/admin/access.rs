@@ -110,6 +110,101 @@ async fn without_a_token_a_web_page_under_another_name_is_refused() {
     }
 }
 
+/// Names in two places, in odd forms, and what a browser says of the page that asks.
+#[tokio::test]
+async fn without_a_token_every_name_in_a_request_is_one_of_this_machine() {
+    let door = Door::of(None);
+    let asked = |target: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        door.ask(request.body(Body::empty()).unwrap())
+    };
+    const OWN: (&str, &str) = ("host", "localhost:8081");
+    let absolute = "http://localhost:8081/metrics";
+    for (target, headers) in [
+        ("http://evil.example/metrics", &[OWN][..]),
+        ("http://evil.example/metrics", &[]),
+        (absolute, &[("host", "evil.example")]),
+        ("/metrics", &[OWN, ("host", "evil.example")]),
+        ("/metrics", &[OWN, OWN]),
+        ("/metrics", &[("host", "localhost@evil.example")]),
+        ("/metrics", &[("host", "evil@localhost")]),
+        ("/metrics", &[("host", "localhost.")]),
+        ("/metrics", &[("host", "[::1].evil.example")]),
+        ("/metrics", &[("host", "127.0.0.1.")]),
+        ("/metrics", &[("host", "0x7f.1")]),
+        ("/metrics", &[OWN, ("sec-fetch-site", "cross-site")]),
+        ("/metrics", &[OWN, ("sec-fetch-site", "same-site")]),
+    ] {
+        let answer = asked(target, headers).await;
+        assert_eq!(answer.code(), "foreign_host", "{target} {headers:?}");
+    }
+    for (target, headers) in [
+        (absolute, &[OWN][..]),
+        ("/metrics", &[]),
+        ("/metrics", &[("host", "[::1]")]),
+        ("/metrics", &[OWN, ("sec-fetch-site", "none")]),
+        ("/metrics", &[OWN, ("sec-fetch-site", "same-origin")]),
+    ] {
+        let answer = asked(target, headers).await;
+        assert_eq!(answer.status, StatusCode::OK, "{target} {headers:?}");
+    }
+}
+
+/// A page may ask whether it may ask: nothing says that it may, with or without a token.
+#[tokio::test]
+async fn no_page_of_another_origin_is_told_that_it_may_ask() {
+    use hyper::service::Service;
+    for token in [None, Some(TOKEN)] {
+        let door = Door::with_token(None, token);
+        for (_, path) in routes() {
+            let preflight = Request::options(&path)
+                .header(header::HOST, "localhost")
+                .header(header::ORIGIN, "http://evil.example")
+                .header("access-control-request-method", "POST")
+                .body(Body::empty())
+                .unwrap();
+            let answer = door.service().call(preflight).await.unwrap();
+            assert!(!answer.status().is_success(), "{path}");
+            let mut names = answer.headers().keys();
+            assert!(
+                !names.any(|name| name.as_str().starts_with("access-control")),
+                "{path}"
+            );
+        }
+    }
+}
+
+/// Whatever is wrong with a token, and whatever path it is for: the same bytes.
+#[tokio::test]
+async fn an_answer_to_a_wrong_token_tells_nothing() {
+    let door = Door::with_token(None, Some(TOKEN));
+    let right = format!("Bearer {TOKEN}");
+    let mut texts = std::collections::BTreeSet::new();
+    for (method, path) in routes() {
+        for given in [
+            &[][..],
+            &["Bearer x"],
+            &[&format!("Bearer {}", &TOKEN[..TOKEN.len() - 1])],
+            &[&right, &right],
+            &["Bearer x", &right],
+            &[&right, "Bearer x"],
+        ] {
+            let mut request = request(&method, &path, None);
+            for value in given {
+                let value = value.parse().unwrap();
+                request.headers_mut().append(header::AUTHORIZATION, value);
+            }
+            let answer = door.ask(request).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} {given:?}");
+            texts.insert(answer.text);
+        }
+    }
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
+
 #[tokio::test]
 async fn what_a_web_page_can_send_without_asking_changes_nothing() {
     let door = Door::of(None);

@@ -2,7 +2,7 @@
 
 mod access;
 mod description;
-mod door;
+pub(crate) mod door;
 mod figures;
 mod outbox;
 mod replays;

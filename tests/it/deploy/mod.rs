@@ -10,6 +10,7 @@ use hookmirror::queue::rabbitmq::Topology;
 use serde_json::{Value, json};
 
 mod alerts;
+mod confinement;
 mod figures;
 mod promql;
 mod runbook;

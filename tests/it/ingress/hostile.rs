@@ -80,6 +80,50 @@ async fn idle_connections_give_way() {
     drop((silent, idle));
 }
 
+/// Who says nothing, who sends headers and who sends a body byte by byte, all within the limits of time.
+#[tokio::test]
+async fn who_keeps_us_waiting_gives_way_when_all_seats_are_taken() {
+    let door = Door::open_with(
+        Behaviour::Gate,
+        Limits {
+            max_connections: 4,
+            header_timeout: Duration::from_secs(600),
+            request_timeout: Duration::from_secs(600),
+            confirm_timeout: Duration::from_secs(600),
+            ..limits()
+        },
+    )
+    .await;
+    let request = post(Provider::Clerk, &sign(Provider::Clerk, &body()), &body());
+    // Its request is complete: it keeps its seat, however long the queue takes.
+    let mut patient = door.connect().await;
+    patient.send(&request).await;
+    soon(door.publisher.entered()).await;
+    let silent = door.connect().await;
+    let mut slow_head = door.connect().await;
+    slow_head.send(&request[..10]).await;
+    let mut slow_body = door.connect().await;
+    slow_body.send(&request[..request.len() - 1]).await;
+
+    let mut honest = Vec::new();
+    for _ in 0..3 {
+        let mut wire = door.connect().await;
+        wire.send(&request).await;
+        soon(door.publisher.entered()).await;
+        honest.push(wire);
+    }
+    for _ in 0..4 {
+        door.publisher.open_gate();
+    }
+    assert_eq!(patient.answer().await.status, 202);
+    for mut wire in honest {
+        assert_eq!(wire.answer().await.status, 202);
+    }
+    for shed in [silent, slow_head, slow_body] {
+        assert_eq!(shed.rest().await, b"");
+    }
+}
+
 #[tokio::test]
 async fn no_more_connections_are_served_than_the_limit_says() {
     let door = Door::open_with(

@@ -306,3 +306,30 @@ async fn a_connection_is_kept_and_requests_may_be_pipelined() {
     }
     assert_eq!(door.publisher.events().len(), 2);
 }
+
+/// Whether a secret is an old one, another source's or nobody's, and what else is wrong: the same bytes.
+#[tokio::test]
+async fn an_answer_to_a_wrong_signature_tells_nothing() {
+    let door = Door::open(Behaviour::Accept).await;
+    for provider in Provider::ALL {
+        let mut answers = std::collections::BTreeSet::new();
+        for (secret, signed) in [
+            (STRANGERS_SECRET, body()),
+            (THIRD_SECRET, body()),
+            (OLD_SECRET, b"another body".to_vec()),
+            (SECRET, b"another body".to_vec()),
+            (SECRET, Vec::new()),
+        ] {
+            if provider == Provider::Clerk && secret == THIRD_SECRET {
+                continue;
+            }
+            let headers = sign_with(secret, provider, NOW, &signed);
+            let answer = door.post(provider, &headers, &body()).await;
+            assert_eq!(answer.refusal(), refusal(401, "signature_mismatch"));
+            let mut told = answer.headers.clone();
+            told.remove("date");
+            answers.insert(format!("{told:?} {}", answer.text()));
+        }
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    }
+}
