@@ -6,12 +6,18 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
+use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::api::Problem;
+
+/// What browsers say of a request (W3C, "Fetch Metadata Request Headers").
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The same routes, for who sends this bearer token; others get 401 for everything.
 ///
@@ -49,10 +55,12 @@ fn only_one(request: &Request, name: HeaderName) -> Option<&HeaderValue> {
 /// on this machine looks at gets past that, if its own name is made to lead here.
 pub(super) fn only_by_own_name(routes: Router) -> Router {
     routes.layer(from_fn(|request: Request, next: Next| async move {
-        if names_this_machine(&request) && !is_of_another_site(&request) {
-            next.run(request).await
-        } else {
+        if !names_this_machine(&request) {
             Problem::ForeignHost.into_response()
+        } else if is_of_another_site(&request) && !is_a_person_who_looks(&request) {
+            Problem::ForeignPage.into_response()
+        } else {
+            next.run(request).await
         }
     }))
 }
@@ -81,6 +89,15 @@ fn is_own(authority: &Authority) -> bool {
 
 /// Whether a browser says that a page of another site asks. Other programs say nothing.
 fn is_of_another_site(request: &Request) -> bool {
-    let site = request.headers().get("sec-fetch-site");
-    site.is_some_and(|site| site != "same-origin" && site != "none")
+    let says = request.headers().contains_key(SITE);
+    let site = only_one(request, SITE).map(HeaderValue::as_bytes);
+    says && !matches!(site, Some(b"same-origin" | b"none"))
+}
+
+/// Whether somebody follows a link to here: the page that has the link does not see the answer.
+fn is_a_person_who_looks(request: &Request) -> bool {
+    let is = |name, value: &str| only_one(request, name).is_some_and(|said| said == value);
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && is(MODE, "navigate")
+        && is(DESTINATION, "document")
 }

@@ -46,6 +46,7 @@ pub(super) async fn show(
     said: Parameters,
 ) -> Result<Json<FailureReport>, Problem> {
     said.finish()?;
+    let fingerprint = wanted::words(&fingerprint).map_err(Problem::invalid)?;
     let found = failures::find(desk.store()?, &fingerprint).await?;
     found
         .map(Json)
@@ -108,6 +109,9 @@ async fn change(
 ) -> Result<Json<Done>, Problem> {
     if request.fingerprints.is_empty() {
         return Err(Problem::invalid("fingerprints: say which"));
+    }
+    for fingerprint in &request.fingerprints {
+        wanted::words(fingerprint).map_err(Problem::invalid)?;
     }
     let (operator, mode) = request.acting.understood()?;
     let now = desk.clock.now();

@@ -15,6 +15,8 @@ pub(in crate::admin) enum Problem {
     Unauthorized,
     /// The request names a host that is not this machine: a web page may be behind it.
     ForeignHost,
+    /// A browser says that a page of another site asks.
+    ForeignPage,
     /// What was sent cannot be understood: every reason.
     Invalid(Vec<String>),
     /// The body is not said to be JSON.
@@ -47,6 +49,7 @@ impl Problem {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::ForeignHost => (StatusCode::FORBIDDEN, "foreign_host"),
+            Self::ForeignPage => (StatusCode::FORBIDDEN, "foreign_page"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
@@ -70,6 +73,9 @@ impl Problem {
                                   IP address are answered"
                     .to_owned()
             }
+            Self::ForeignPage => "a page of another site asks (Sec-Fetch-Site), and none may; \
+                                  open the address itself"
+                .to_owned(),
             Self::Invalid(problems) => problems.join("; "),
             Self::NotJson => "send JSON, with Content-Type: application/json".to_owned(),
             Self::TooLarge => "the body is larger than 64 KiB".to_owned(),

@@ -122,6 +122,7 @@ async fn without_a_token_every_name_in_a_request_is_one_of_this_machine() {
         door.ask(request.body(Body::empty()).unwrap())
     };
     const OWN: (&str, &str) = ("host", "localhost:8081");
+    const DOCUMENT: (&str, &str) = ("sec-fetch-dest", "document");
     let absolute = "http://localhost:8081/metrics";
     for (target, headers) in [
         ("http://evil.example/metrics", &[OWN][..]),
@@ -135,11 +136,22 @@ async fn without_a_token_every_name_in_a_request_is_one_of_this_machine() {
         ("/metrics", &[("host", "[::1].evil.example")]),
         ("/metrics", &[("host", "127.0.0.1.")]),
         ("/metrics", &[("host", "0x7f.1")]),
-        ("/metrics", &[OWN, ("sec-fetch-site", "cross-site")]),
-        ("/metrics", &[OWN, ("sec-fetch-site", "same-site")]),
     ] {
         let answer = asked(target, headers).await;
         assert_eq!(answer.code(), "foreign_host", "{target} {headers:?}");
+    }
+    const CROSS: (&str, &str) = ("sec-fetch-site", "cross-site");
+    const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+    for headers in [
+        &[OWN, CROSS][..],
+        &[OWN, ("sec-fetch-site", "same-site")],
+        &[OWN, ("sec-fetch-site", "none"), CROSS],
+        &[OWN, CROSS, NAVIGATE],
+        &[OWN, CROSS, NAVIGATE, ("sec-fetch-dest", "iframe")],
+        &[OWN, CROSS, ("sec-fetch-mode", "no-cors"), DOCUMENT],
+    ] {
+        let answer = asked("/metrics", headers).await;
+        assert_eq!(answer.code(), "foreign_page", "{headers:?}");
     }
     for (target, headers) in [
         (absolute, &[OWN][..]),
@@ -147,6 +159,8 @@ async fn without_a_token_every_name_in_a_request_is_one_of_this_machine() {
         ("/metrics", &[("host", "[::1]")]),
         ("/metrics", &[OWN, ("sec-fetch-site", "none")]),
         ("/metrics", &[OWN, ("sec-fetch-site", "same-origin")]),
+        // Somebody follows a link.
+        ("/metrics", &[OWN, CROSS, NAVIGATE, DOCUMENT]),
     ] {
         let answer = asked(target, headers).await;
         assert_eq!(answer.status, StatusCode::OK, "{target} {headers:?}");

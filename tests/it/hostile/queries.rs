@@ -96,3 +96,34 @@ async fn a_query_is_answered_by_a_server_or_explained() {
     let inputs = Inputs::new("query", WORDS, []);
     only_answers_or_explains(&database::postgres().await, inputs).await;
 }
+
+/// Nor does a part of a path, or of a body.
+#[tokio::test]
+async fn no_name_that_is_asked_for_makes_the_server_refuse() {
+    let database = database::postgres().await;
+    let door = Door::of(Some(database.store.clone()));
+    for path in [
+        "events/%00/evt_1",
+        "events/stripe/%00",
+        "timeline/%00",
+        "failures/%00",
+        "outbox/%00",
+        "users/%00",
+        "replays/%00",
+        "replays/1%00",
+    ] {
+        let request = Request::get(format!("/api/v1/{path}"));
+        let answer = door
+            .ask(request.body(axum::body::Body::empty()).unwrap())
+            .await;
+        let status = answer.status;
+        assert!(status.is_client_error(), "{path}: {answer:?}");
+    }
+    let body = r#"{"fingerprints":["\u0000"],"operator":"ada"}"#;
+    for deed in ["acknowledge", "resolve", "reopen"] {
+        let request = Request::post(format!("/api/v1/failures/{deed}"))
+            .header("content-type", "application/json");
+        let answer = door.ask(request.body(body.into()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{deed}: {answer:?}");
+    }
+}
