@@ -115,14 +115,16 @@ impl Database {
         self.call(async { tables::read(&mut *self.direct.lock().await).await })
     }
 
-    /// What was charged to each event.
-    pub(super) fn attempts(&self) -> BTreeMap<String, i64> {
-        let rows = self.call(async {
-            sqlx::query_as("SELECT event_id, attempts FROM events")
+    /// How often each event was processed, and how often it came out of the queue.
+    pub(super) fn attempts(&self) -> BTreeMap<String, (i64, i64)> {
+        let rows: Result<Vec<(String, i64, i64)>, _> = self.call(async {
+            sqlx::query_as("SELECT event_id, attempts, deliveries FROM events")
                 .fetch_all(&mut *self.direct.lock().await)
                 .await
         });
-        rows.unwrap().into_iter().collect()
+        let rows = rows.unwrap().into_iter();
+        rows.map(|(event, attempts, deliveries)| (event, (attempts, deliveries)))
+            .collect()
     }
 }
 

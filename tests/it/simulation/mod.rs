@@ -9,8 +9,9 @@
 //! need be. In the end everything must be acknowledged, and be what the reference says that it is.
 //!
 //! The queue is in memory and passes the suite of the real queues; the database is the SQLite engine
-//! itself, on a file in memory. Not simulated: the spool, and what the engines do inside of a call;
-//! those are the business of the tests with real ones.
+//! itself, on a file in memory. Not simulated: the spool, retention, a Clerk that throttles or refuses, and
+//! what the engines do inside of a call, such as a commit that comes when nobody waits for it any more;
+//! those are the business of other tests.
 //!
 //! 2,000 seeds in an ordinary run. `SIMULATION_SEEDS=1000000` runs more, `SIMULATION_FROM=2000` others.
 //! A seed that fails is made smaller and told; `SIMULATION_SEED=17` repeats it alone, step by step.
@@ -48,8 +49,7 @@ fn whatever_goes_wrong_nothing_is_lost_and_everything_is_done_once() {
         let database = Arc::new(Database::new());
         let history = history_of(seed).current();
         println!("{history:#?}");
-        let ending = play(&history, &database);
-        println!("{}", ending.steps.join("\n"));
+        let ending = play(&history, &database, true);
         judge(&history, &ending).unwrap();
         return;
     }
@@ -98,7 +98,7 @@ fn a_seed_repeats_step_by_step() {
     let (one, other) = (Arc::new(Database::new()), Arc::new(Database::new()));
     for seed in 0..20 {
         let history = history_of(seed).current();
-        let (first, second) = (play(&history, &one), play(&history, &other));
+        let (first, second) = (play(&history, &one, false), play(&history, &other, false));
         let steps = first.steps.iter().zip(&second.steps);
         let differing = steps.enumerate().find(|(_, (one, other))| one != other);
         assert_eq!(differing, None, "seed {seed}");
@@ -126,7 +126,7 @@ fn history_of(seed: u64) -> impl ValueTree<Value = History> {
 
 /// Plays a history; answers what is wrong with its end.
 fn try_history(history: &History, database: &Arc<Database>) -> Result<Ending, String> {
-    let played = catch_unwind(AssertUnwindSafe(|| play(history, database)));
+    let played = catch_unwind(AssertUnwindSafe(|| play(history, database, false)));
     let ending = played.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -167,6 +167,7 @@ fn tell(seed: u64, mut tree: impl ValueTree<Value = History>, database: &Arc<Dat
     }
     panic!(
         "seed {seed} fails, and so does this part of its history:\n{smallest:#?}\n{wrong}\n\
-         SIMULATION_SEED={seed} repeats the whole of it"
+         The whole of it again, step by step:\n\
+         SIMULATION_SEED={seed} cargo test --locked --test it simulation::whatever -- --nocapture"
     );
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 
 use super::database::Database;
-use super::history::{Engine, Fault, History, Seam};
+use super::history::{Engine, Fault, History, Seam, Span};
 use crate::convergence::crash::FakeClerk;
 use crate::convergence::history::{RECEIVED_AT, Told};
 use crate::support::memory_queue::MemoryQueue;
@@ -25,6 +25,11 @@ const MOST_CALLS: usize = 100_000;
 const LATE: Duration = Duration::from_secs(8);
 /// How long a caller waits for an answer, if it does not say: as our client of Clerk does.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a lease of the outbox lasts, in milliseconds.
+const LEASE: u64 = 30_000;
+/// Less than a write has left of its lease when it has come, however late.
+const SHORT: u64 = 10_000;
 
 /// An effect that nobody waits for.
 pub(super) type Late = Box<dyn FnOnce() + Send>;
@@ -44,6 +49,10 @@ pub(super) struct Outside {
     /// What has been sent and has not arrived yet.
     awaited: AtomicUsize,
     happened: Mutex<BTreeSet<(Seam, Fault)>>,
+    /// Users of whom nobody can know what Clerk holds: see [`Limbo`].
+    doubtful: Mutex<BTreeSet<String>>,
+    /// Whether each step is told at once.
+    is_told: bool,
     steps: Mutex<Vec<String>>,
 }
 
@@ -53,6 +62,7 @@ impl Outside {
         database: Arc<Database>,
         clerk: Arc<FakeClerk>,
         died: UnboundedSender<usize>,
+        is_told: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             told: history.world.told(),
@@ -65,6 +75,8 @@ impl Outside {
             died,
             awaited: AtomicUsize::new(0),
             happened: Mutex::default(),
+            doubtful: Mutex::default(),
+            is_told,
             steps: Mutex::default(),
         })
     }
@@ -98,12 +110,19 @@ impl Outside {
     /// Writes down what happened.
     pub(super) fn note(&self, what: impl FnOnce() -> String) {
         let (now, what) = (self.elapsed(), what());
-        let mut steps = self.steps.lock().unwrap();
-        steps.push(format!("{:>9.3} {what}", now as f64 / 1000.0));
+        let step = format!("{:>9.3} {what}", now as f64 / 1000.0);
+        if self.is_told {
+            println!("{step}");
+        }
+        self.steps.lock().unwrap().push(step);
     }
 
     pub(super) fn happened(&self) -> BTreeSet<(Seam, Fault)> {
         self.happened.lock().unwrap().clone()
+    }
+
+    pub(super) fn doubtful(&self) -> BTreeSet<String> {
+        self.doubtful.lock().unwrap().clone()
     }
 
     pub(super) fn steps(&self) -> Vec<String> {
@@ -268,6 +287,57 @@ impl Part {
             let Turn { seam, place, .. } = turn;
             format!("process {}: {seam:?} {place} {what}", self.process)
         });
+    }
+}
+
+/// A write to Clerk from when it is begun until its dispatcher knows how it ended.
+///
+/// If the process ends meanwhile, and the write comes when its lease is over, because the process stood
+/// still or a clock was wrong, it may undo a newer one, and nobody can know of it. That the outbox does not
+/// promise to make good (`outbox`, "NOT guaranteed"), so nothing is asked of such a user.
+pub(super) struct Limbo {
+    outside: Arc<Outside>,
+    user: String,
+    began: u64,
+    is_over: bool,
+}
+
+impl Limbo {
+    pub(super) fn begin(outside: &Arc<Outside>, user: &str) -> Self {
+        Self {
+            outside: Arc::clone(outside),
+            user: user.to_owned(),
+            began: outside.elapsed(),
+            is_over: false,
+        }
+    }
+
+    /// Its process knows.
+    pub(super) fn end(mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether its lease may have been over when it came, if that was up to eight seconds from now.
+    fn may_outlive_its_lease(&self) -> bool {
+        let now = self.outside.elapsed();
+        let reach = Span {
+            from: self.began.saturating_sub(LEASE),
+            lasts: now - self.began + 2 * LEASE,
+        };
+        let clocks = &self.outside.history.wrong_clocks;
+        let is_wrong = |(_, span, by): &(usize, Span, i64)| {
+            by.unsigned_abs() > SHORT && span.from < reach.end() && reach.from < span.end()
+        };
+        now - self.began > SHORT || clocks.iter().any(is_wrong)
+    }
+}
+
+impl Drop for Limbo {
+    fn drop(&mut self) {
+        if !self.is_over && self.may_outlive_its_lease() {
+            let user = std::mem::take(&mut self.user);
+            self.outside.doubtful.lock().unwrap().insert(user);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Svix: at once, after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h (Svix docs, "Retry schedule").
 //! Stripe says "up to three days with an exponential back off"; the steps are not published.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub(super) enum Standing {
 pub(super) struct Providers {
     outside: Arc<Outside>,
     standings: Mutex<Vec<Standing>>,
+    acknowledged: Mutex<BTreeMap<String, i64>>,
     /// Where each process listens, if it does now.
     doors: Mutex<Vec<Option<mpsc::UnboundedSender<Posted>>>>,
 }
@@ -66,12 +68,18 @@ impl Providers {
                     .map(|(_, at)| Standing::Due(*at))
                     .collect(),
             ),
+            acknowledged: Mutex::default(),
             doors: Mutex::default(),
         });
         for (delivery, (event, at)) in deliveries.into_iter().enumerate() {
             tokio::spawn(Arc::clone(&providers).deliver(delivery, event, at));
         }
         providers
+    }
+
+    /// How often they were told of each event that it is accepted.
+    pub(super) fn acknowledged(&self) -> BTreeMap<String, i64> {
+        self.acknowledged.lock().unwrap().clone()
     }
 
     pub(super) fn standings(&self) -> Vec<Standing> {
@@ -116,6 +124,8 @@ impl Providers {
             });
             if status.is_some_and(|status| status.is_success()) {
                 self.stands(delivery, Standing::Acknowledged);
+                let mut acknowledged = self.acknowledged.lock().unwrap();
+                *acknowledged.entry(event.key.id.to_string()).or_default() += 1;
                 return;
             }
             if let Some(wait) = waits.get(attempt) {

@@ -48,8 +48,12 @@ pub(super) struct Ending {
     /// Events in the ledger, by its own account.
     pub(super) accounted: u64,
     pub(super) replays: Vec<ReplayState>,
-    /// What was charged to each event.
-    pub(super) attempts: BTreeMap<String, i64>,
+    /// How often each event was processed, and how often it came out of the queue.
+    pub(super) attempts: BTreeMap<String, (i64, i64)>,
+    /// How often a provider was told that it has been accepted.
+    pub(super) acknowledged: BTreeMap<String, i64>,
+    /// Of whom nobody can know what Clerk holds.
+    pub(super) doubtful: BTreeSet<String>,
     /// What went wrong, at which calls.
     pub(super) happened: BTreeSet<(Seam, Fault)>,
     pub(super) steps: Vec<String>,
@@ -68,12 +72,12 @@ enum Deed {
     Look,
 }
 
-/// Runs a history to its end.
+/// Runs a history to its end. `is_told`: each step is printed when it is done.
 ///
 /// # Panics
 ///
 /// When it comes to none, or anything panics on the way.
-pub(super) fn play(history: &History, database: &Arc<Database>) -> Ending {
+pub(super) fn play(history: &History, database: &Arc<Database>, is_told: bool) -> Ending {
     database.clear();
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -81,7 +85,7 @@ pub(super) fn play(history: &History, database: &Arc<Database>) -> Ending {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut run = Run::begin(history, database);
+        let mut run = Run::begin(history, database, is_told);
         run.until_it_is_over().await;
         run.ending()
     })
@@ -98,12 +102,12 @@ struct Run {
 }
 
 impl Run {
-    fn begin(history: &History, database: &Arc<Database>) -> Self {
+    fn begin(history: &History, database: &Arc<Database>, is_told: bool) -> Self {
         let users = (0..).zip(&history.world.users);
         let living = users.filter(|(_, story)| !story.deleted);
         let clerk = FakeClerk::knowing(living.map(|(user, _)| user_id(user)));
         let (dead, died) = unbounded_channel();
-        let outside = Outside::new(history.clone(), Arc::clone(database), clerk, dead);
+        let outside = Outside::new(history.clone(), Arc::clone(database), clerk, dead, is_told);
         let processes = if history.in_one_process { 1 } else { PROCESSES };
         let mut run = Self {
             providers: Providers::begin(&outside),
@@ -335,6 +339,8 @@ impl Run {
             queued: self.outside.queue.len(),
             accounted: counts.states.iter().map(|state| state.events).sum(),
             attempts: database.attempts(),
+            acknowledged: self.providers.acknowledged(),
+            doubtful: self.outside.doubtful(),
             happened: self.outside.happened(),
             replays: replays.into_iter().map(|replay| replay.state).collect(),
             steps: self.outside.steps(),

@@ -18,7 +18,7 @@ use hookmirror::store::StoreError;
 use serde_json::Value;
 
 use super::history::Seam;
-use super::part::{Caller, Part};
+use super::part::{Caller, Limbo, Part};
 use crate::support::faulty_store::{Around, StoreCall};
 use crate::support::memory_queue::MemoryQueue;
 
@@ -165,6 +165,9 @@ impl ClerkApi for ClerkSeam {
         let late = Box::new(move || drop(clerk.merge(&of, &metadata)));
         let effect = |_| async { self.0.outside.clerk.merge(user, public_metadata) };
         let failed = |source: io::Error| ClerkApiError::NoAnswer(source.into());
-        self.0.call(Seam::Patch, effect, Some(late), failed).await
+        let limbo = Limbo::begin(&self.0.outside, user.as_str());
+        let result = self.0.call(Seam::Patch, effect, Some(late), failed).await;
+        limbo.end();
+        result
     }
 }
