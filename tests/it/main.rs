@@ -23,6 +23,7 @@ mod handlers;
 mod hostile;
 mod ingress;
 mod model;
+mod mutants;
 mod outbox;
 mod provider;
 mod queue;
