@@ -317,8 +317,8 @@ async fn a_provider_goes_on_as_if_nobody_else_were_there() {
     );
     drop(siege);
     assert!(took.len() > 300, "{} sent", took.len());
-    assert!(kept > 50, "{kept} sent over connections that are kept");
-    assert!(shed > 1000, "they are not shed: {shed}");
+    assert!(kept > 10, "{kept} sent over connections that are kept");
+    assert!(shed > 500, "they are not shed: {shed}");
     assert!(memory < MOST_MEMORY, "{memory} bytes");
 }
 
