@@ -22,7 +22,8 @@ pub(super) struct Buffered<'a> {
 /// A body that is announced too large is refused before it is read; one of unknown length as soon
 /// as it is too large. The budget is charged for bytes when they are here, so that announcing a
 /// large body and not sending it costs nothing; when it is used up, the bodies that have been arriving
-/// the longest give way, and if there are none this one does: its sender has to come again. A body that comes in one piece, as most do, is not copied.
+/// the longest give way, and if there are none this one does: its sender has to come again. A body that
+/// comes in one piece, as most do, is not copied.
 pub(super) async fn read<'a>(
     body: &mut Fuse<Body>,
     limit: usize,

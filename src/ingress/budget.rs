@@ -72,36 +72,48 @@ impl Budget {
         self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks bodies that began before this one to give way, the longest arriving first. Answers whether
-    /// they hold as much.
+    /// Asks bodies that began before this one to give way, the longest arriving first, and only as many
+    /// as are needed. Answers whether that is enough; if it would not be, nobody is asked.
     fn make_room(&self, number: u64, bytes: usize) -> bool {
         let mut arriving = self.arriving();
-        let mut freed = 0;
-        while freed < bytes {
-            let Some(longest) = arriving.bodies.first_entry() else {
-                break;
-            };
-            if *longest.key() >= number {
+        let mut room = self.free.available_permits();
+        let mut leaving = Vec::new();
+        for (&earlier, body) in arriving.bodies.range(..number) {
+            if room >= bytes {
                 break;
             }
-            let body = longest.remove();
-            freed += body.bytes;
+            room += body.bytes;
+            leaving.push(earlier);
+        }
+        if room < bytes {
+            return false;
+        }
+        for body in leaving
+            .iter()
+            .filter_map(|earlier| arriving.bodies.remove(earlier))
+        {
             body.give_way.cancel();
         }
-        freed >= bytes
+        true
     }
 }
 
 impl<'b> Share<'b> {
-    /// Charges for bytes that have arrived.
+    /// Charges for bytes that have arrived. Who waits for room gives way as well: two who wait for each
+    /// other's would both be refused.
     pub(super) async fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {
         let budget = self.budget;
         let wanted = u32::try_from(bytes).map_err(|_| Refusal::TooBusy)?;
         let more = match budget.free.try_acquire_many(wanted) {
             Ok(more) => more,
             Err(_) if budget.make_room(self.number, bytes) => {
-                let room = timeout(GIVING_WAY, budget.free.acquire_many(wanted)).await;
-                room.ok().and_then(Result::ok).ok_or(Refusal::TooBusy)?
+                tokio::select! {
+                    biased;
+                    () = self.give_way.cancelled() => return Err(Refusal::TooBusy),
+                    room = timeout(GIVING_WAY, budget.free.acquire_many(wanted)) => {
+                        room.ok().and_then(Result::ok).ok_or(Refusal::TooBusy)?
+                    }
+                }
             }
             Err(_) => return Err(Refusal::TooBusy),
         };

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -71,7 +71,7 @@ pub(super) enum Refusal {
     #[error("the event could not be stored durably: send it again later")]
     NotDurable(#[source] Unconfirmed),
     #[error("the part `queue` cannot store events now")]
-    NotReady(#[source] Unconfirmed),
+    NotReady(#[source] Arc<Unconfirmed>),
     #[error("this path takes the methods {allow} only")]
     MethodNotAllowed { allow: &'static str },
     #[error("nothing is here: webhooks go to /webhooks/{{source}}")]
@@ -80,19 +80,23 @@ pub(super) enum Refusal {
     Internal,
 }
 
-/// Refusals by their code: a queue that is away refuses every request, and anybody can have thousands
-/// of theirs refused. A log line for each would hide what else happens, and fill the disk that the queue
-/// needs.
+/// Refusals by source and code: a queue that is away refuses every request, and anybody can have
+/// thousands of theirs refused. A log line for each would hide what else happens, and fill the disk that
+/// the queue needs. What is refused for one source does not hide what is for another; all that are not
+/// configured count as one.
 #[derive(Debug, Default)]
 pub(super) struct Alike {
-    told: Mutex<BTreeMap<&'static str, (Instant, u64)>>,
+    told: Mutex<BTreeMap<Kind, (Instant, u64)>>,
 }
+
+/// The place of a configured source, and a code.
+type Kind = (Option<usize>, &'static str);
 
 impl Alike {
     /// Counts one. `Some` if it is to be told: how many were not, since the last one that was.
-    fn more_since_last_told(&self, code: &'static str) -> Option<u64> {
+    fn more_since_last_told(&self, kind: Kind) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let more = match told.get_mut(code) {
+        let more = match told.get_mut(&kind) {
             Some((last, more)) if last.elapsed() < TELL_AGAIN => {
                 *more += 1;
                 return None;
@@ -100,7 +104,7 @@ impl Alike {
             Some((_, more)) => *more,
             None => 0,
         };
-        told.insert(code, (Instant::now(), 0));
+        told.insert(kind, (Instant::now(), 0));
         Some(more)
     }
 }
@@ -165,14 +169,20 @@ impl Refusal {
     }
 
     /// Writes the one log line about it, unless it is the like of many others. `source` is a known
-    /// or at least a well-formed name.
-    pub(super) fn log(&self, source: &str, alike: &Alike) {
+    /// or at least a well-formed name, `place` that of a configured source.
+    pub(super) fn log(&self, source: &str, place: Option<usize>, alike: &Alike) {
         let Row { status, code, .. } = self.row();
         let status = status.as_u16();
-        match self {
-            Self::NotDurable(cause) | Self::NotReady(cause) => {
+        let cause: Option<&Unconfirmed> = match self {
+            Self::NotDurable(cause) => Some(cause),
+            Self::NotReady(cause) => Some(cause),
+            _ => None,
+        };
+        let more = alike.more_since_last_told((place, code));
+        match cause {
+            Some(cause) => {
                 let error = ErrorChain(cause);
-                match alike.more_since_last_told(code) {
+                match more {
                     Some(more) => tracing::error!(
                         source, code, status, more_since_last_told = more, %error,
                         "no confirm from the queue"
@@ -183,7 +193,7 @@ impl Refusal {
                     ),
                 }
             }
-            _ => match alike.more_since_last_told(code) {
+            None => match more {
                 Some(more) if status >= 500 => tracing::warn!(
                     source,
                     code,

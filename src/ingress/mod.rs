@@ -51,8 +51,8 @@ pub struct Limits {
     /// The largest body that is taken; a larger one gets 413.
     pub max_body_bytes: usize,
     /// How many bytes of bodies all requests together may hold until they are answered. When it is
-    /// used up, the body that has been arriving the longest gets 503. Counts bytes that have arrived, not bytes that were announced. Never less
-    /// than one body of the largest size.
+    /// used up, the body that has been arriving the longest gets 503. Counts bytes that have arrived, not
+    /// bytes that were announced. Never less than one body of the largest size.
     pub max_buffered_bytes: usize,
     /// How long a body may take to arrive, from the end of the headers to its last byte.
     pub request_timeout: Duration,
@@ -62,9 +62,9 @@ pub struct Limits {
     /// front must close its idle connections sooner, or it will now and then send a request into a
     /// closing one.
     pub header_timeout: Duration,
-    /// How many connections are served at once. When all are in use, the one whose peer has kept us
-    /// waiting the longest is closed, unless that is but a moment; further ones wait in the
-    /// listener's backlog until then.
+    /// How many connections are served at once. When another one comes, the one whose peer has kept us
+    /// waiting the longest is closed, unless that is but a moment; until then the new one is held
+    /// unserved, and further ones wait in the listener's backlog.
     pub max_connections: usize,
     /// After this time a connection is closed at the end of its current request, whatever the other
     /// side does: it also frees the slot of one that sends requests and never reads the answers.
@@ -111,7 +111,7 @@ struct Shared {
     limits: Limits,
     budget: budget::Budget,
     readiness: health::Readiness,
-    unconfirmed: error::Alike,
+    alike: error::Alike,
     metrics: IngressMetrics,
     traces: Traces,
 }
@@ -136,7 +136,7 @@ impl IngressState {
             limits,
             budget: budget::Budget::new(budget),
             readiness: health::Readiness::default(),
-            unconfirmed: error::Alike::default(),
+            alike: error::Alike::default(),
             metrics,
             traces,
         }))
@@ -149,9 +149,13 @@ impl IngressState {
 
     /// The figures of a source; of all that are not configured together.
     fn counts(&self, name: Option<&SourceName>) -> &SourceMetrics {
+        self.0.metrics.source(self.place(name))
+    }
+
+    /// Where a source is among those that are configured.
+    fn place(&self, name: Option<&SourceName>) -> Option<usize> {
         let mut verifiers = self.0.verifiers.iter();
-        let place = verifiers.position(|verifier| Some(&verifier.source().name) == name);
-        self.0.metrics.source(place)
+        verifiers.position(|verifier| Some(&verifier.source().name) == name)
     }
 
     /// The verifier of a source, if there is such a source and it has a secret.

@@ -3,10 +3,20 @@
 //! A connection *waits* while it is the peer's turn: to send a request, or the rest of one. Anybody can
 //! keep thousands of them waiting for as long as the limits of time allow; then nobody else would get in.
 //! So when there is no seat left, the connection that has waited the longest is closed, if it has waited
-//! long enough to be none of an honest sender in the middle of a request.
+//! for more than a moment.
 //!
-//! Guaranteed: a connection whose request is complete is never closed for want of seats. NOT guaranteed:
-//! that an idle connection of a proxy is kept while strangers fill the seats; the proxy opens another one.
+//! Guaranteed: a connection whose request is complete is not closed for want of seats before its answer is
+//! made; and nothing of a connection that has to leave is handed on, so that no event is taken whose
+//! sender is then cut off. To take the answer is the peer's turn again: the guarantee ends there.
+//!
+//! NOT guaranteed, while strangers fill the seats:
+//!
+//! - that an answer arrives which the peer does not take and the operating system cannot hold for it;
+//!   answers to webhooks are far smaller than that;
+//! - that an honest sender gets to the end of its request. It waits from the end of the headers to the end
+//!   of the body, and progress does not begin that anew, as a byte now and then costs an attacker nothing.
+//!   Who needs longer than the shortest wait may be closed, and has to come again;
+//! - that an idle connection of a proxy is kept; the proxy opens another one.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -20,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Nobody leaves who has waited for less.
-const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
 /// The connections that wait, in the order in which they began to.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +46,20 @@ struct Waiting {
 struct Peer {
     since: Instant,
     leave: CancellationToken,
+}
+
+/// Why nothing more of a connection is handed on.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection has to leave its seat to another one")]
+pub(super) struct Shed;
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unheard {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error(transparent)]
+    Shed(#[from] Shed),
 }
 
 /// The seat of one connection. It waits from the beginning.
@@ -57,7 +81,7 @@ impl Seats {
             number: Mutex::default(),
             leave: CancellationToken::new(),
         }));
-        seat.waits();
+        seat.0.moves(true);
         seat
     }
 
@@ -83,13 +107,21 @@ impl Seats {
 
 impl Seat {
     /// It is the peer's turn from now on.
-    pub(super) fn waits(&self) {
-        self.0.moves(true);
+    pub(super) fn waits(&self) -> Result<(), Shed> {
+        if self.0.moves(true) {
+            Ok(())
+        } else {
+            Err(Shed)
+        }
     }
 
-    /// It is our turn.
-    pub(super) fn works(&self) {
-        self.0.moves(false);
+    /// It is our turn, unless the connection has to leave already.
+    fn works(&self) -> Result<(), Shed> {
+        if self.0.moves(false) {
+            Ok(())
+        } else {
+            Err(Shed)
+        }
     }
 
     /// Ends when this connection has to be closed.
@@ -99,11 +131,16 @@ impl Seat {
 }
 
 impl Place {
-    fn moves(&self, waits: bool) {
+    /// Answers whether the seat is still this connection's. It is chosen to leave under the same lock, and
+    /// only while it waits.
+    fn moves(&self, waits: bool) -> bool {
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.seats.waiting();
         if let Some(number) = number.take() {
             waiting.peers.remove(&number);
+        }
+        if self.leave.is_cancelled() {
+            return false;
         }
         if waits {
             waiting.begun += 1;
@@ -115,6 +152,7 @@ impl Place {
             let begun = waiting.begun;
             waiting.peers.insert(begun, peer);
         }
+        true
     }
 }
 
@@ -124,7 +162,8 @@ impl Drop for Place {
     }
 }
 
-/// The body of a request, which tells when all of it is here.
+/// The body of a request, which tells when all of it is here. It has no end on a connection that has to
+/// leave.
 #[derive(Debug)]
 pub(super) struct Heard {
     body: Incoming,
@@ -132,27 +171,29 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn new(body: Incoming, seat: Seat) -> Self {
+    pub(super) fn new(body: Incoming, seat: Seat) -> Result<Self, Shed> {
         if body.is_end_stream() {
-            seat.works();
+            seat.works()?;
         }
-        Self { body, seat }
+        Ok(Self { body, seat })
     }
 }
 
 impl Body for Heard {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Unheard;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Unheard>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() || self.body.is_end_stream() {
-            self.seat.works();
+        if (frame.is_none() || self.body.is_end_stream())
+            && let Err(shed) = self.seat.works()
+        {
+            return Poll::Ready(Some(Err(shed.into())));
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Unheard::from)))
     }
 
     fn is_end_stream(&self) -> bool {

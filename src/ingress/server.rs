@@ -3,7 +3,6 @@
 //! What hyper refuses by itself (a request that is not HTTP, headers over 64 KiB or more than 100 of
 //! them) is answered by hyper, without a body, and never reaches a handler.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -25,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Limits;
-use super::seats::{Heard, Seat, Seats};
+use super::seats::{Heard, SHORTEST_WAIT, Seat, Seats, Shed};
 
 /// What a connection may buffer of headers, and the largest piece of a body that is read at once.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
@@ -51,40 +50,49 @@ pub async fn serve(
 ) -> usize {
     let mut connections = JoinSet::new();
     let seats = Seats::default();
+    // Who has come and was not given a seat yet. Nobody has to leave before there is somebody.
+    let mut newcomer = None;
     let mut accept_failed = Complaint::default();
     let mut all_in_use = Complaint::default();
+    let mut closed = 0_u64;
     loop {
-        let full = connections.len() >= limits.max_connections;
-        if full && all_in_use.is_due() {
+        if connections.len() < limits.max_connections
+            && let Some(stream) = newcomer.take()
+        {
+            let seat = seats.take();
+            let (router, limits, shutdown) = (router.clone(), limits.clone(), shutdown.clone());
+            connections.spawn(converse(stream, router, seat, limits, shutdown));
+        }
+        let look_again = match newcomer.is_some().then(|| seats.free_one()) {
+            Some(Ok(())) => {
+                closed += 1;
+                SHORTEST_WAIT
+            }
+            Some(Err(when)) => when,
+            None => Duration::MAX,
+        };
+        if newcomer.is_some() && all_in_use.is_due() {
             let limit = limits.max_connections;
             tracing::warn!(
                 limit,
-                "all connections are in use; those that keep us waiting are closed"
+                closed_since_last_told = closed,
+                "all connections are in use; those that keep us waiting the longest are closed"
             );
+            closed = 0;
         }
-        let look_again = match full.then(|| seats.free_one()) {
-            Some(Err(when)) => when,
-            // The end of the one that leaves is what is waited for.
-            Some(Ok(())) | None => Duration::MAX,
-        };
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = connections.join_next() => report(ended),
-            () = sleep(look_again), if full => {}
-            accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) => {
-                    let seat = seats.take();
-                    let connection =
-                        converse(stream, router.clone(), seat, limits.clone(), shutdown.clone());
-                    connections.spawn(connection);
-                }
+            () = sleep(look_again), if newcomer.is_some() => {}
+            accepted = listener.accept(), if newcomer.is_none() => match accepted {
+                Ok((stream, _)) => newcomer = Some(stream),
                 Err(error) => survive(&error, &mut accept_failed, &shutdown).await,
             },
         }
     }
 
     // From here on the operating system refuses new connections, so that a balancer goes elsewhere.
-    drop(listener);
+    drop((listener, newcomer));
     let drained = timeout(limits.shutdown_grace, async {
         while let Some(ended) = connections.join_next().await {
             report(ended);
@@ -125,10 +133,12 @@ async fn converse(
             () = sleep(limits.connection_age) => {}
         }
     };
+    // First of all: what is served in the same moment would be cut off in the next one.
     let ended = tokio::select! {
+        biased;
+        () = seat.has_to_leave() => return,
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = retired => None,
-        () = seat.has_to_leave() => return,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -136,8 +146,9 @@ async fn converse(
             Pin::new(&mut connection).graceful_shutdown();
             let finishing = poll_fn(|cx| connection.poll_without_shutdown(cx));
             let finished = tokio::select! {
-                finished = timeout(limits.longest_request(), finishing) => finished,
+                biased;
                 () = seat.has_to_leave() => return,
+                finished = timeout(limits.longest_request(), finishing) => finished,
             };
             match finished {
                 Ok(ended) => ended,
@@ -148,21 +159,26 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended early");
     }
+    if seat.waits().is_err() {
+        return;
+    }
     // Best effort: the peer may have gone, and then nobody misses the end.
-    let _ = timeout(LINGER, hang_up(connection.into_parts().io.into_inner())).await;
+    let hanging_up = hang_up(connection.into_parts().io.into_inner());
+    tokio::select! {
+        () = seat.has_to_leave() => {}
+        _ = timeout(LINGER, hanging_up) => {}
+    }
 }
 
-/// It is our turn from the last byte of a request to its answer.
-async fn answer(
-    router: Router,
-    seat: Seat,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    seat.waits();
-    let request = request.map(|body| Heard::new(body, seat.clone()));
-    let answered = TowerToHyperService::new(router).call(request).await;
-    seat.waits();
-    answered
+/// It is our turn from the last byte of a request to its answer. On a connection that has to leave there
+/// is none.
+async fn answer(router: Router, seat: Seat, request: Request<Incoming>) -> Result<Response, Shed> {
+    seat.waits()?;
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, Heard::new(body, seat.clone())?);
+    let Ok(response) = TowerToHyperService::new(router).call(request).await;
+    seat.waits()?;
+    Ok(response)
 }
 
 /// Closes a connection so that its last answer arrives. A peer that was refused early may still be

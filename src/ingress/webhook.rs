@@ -166,8 +166,8 @@ fn refuse(
     name: Option<&SourceName>,
     unread: bool,
 ) -> Response {
-    let name = name.map_or("(not a name)", SourceName::as_str);
-    refusal.log(name, &state.0.unconfirmed);
+    let text = name.map_or("(not a name)", SourceName::as_str);
+    refusal.log(text, state.place(name), &state.0.alike);
     refusal.into_response(unread)
 }
 

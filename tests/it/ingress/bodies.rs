@@ -226,6 +226,63 @@ async fn who_holds_the_budget_for_long_gives_way_and_who_is_whole_does_not() {
     );
 }
 
+/// Who holds almost everything is whole and waits for the queue. What is left is not enough for a newcomer,
+/// even with all that is still arriving.
+#[tokio::test]
+async fn nobody_gives_way_in_vain() {
+    let kib = 1024;
+    let door = Door::open_with(
+        Behaviour::Gate,
+        Limits {
+            max_body_bytes: 64 * kib,
+            max_buffered_bytes: 64 * kib,
+            ..limits()
+        },
+    )
+    .await;
+    let send = |length| {
+        let body = body_of(length);
+        post(Provider::Stripe, &sign(Provider::Stripe, &body), &body)
+    };
+    let mut whole = door.connect().await;
+    whole.send(&send(60 * kib)).await;
+    soon(door.publisher.entered()).await;
+
+    // They came before the slow one: it does not give way to them, so they can tell when it is there.
+    let forged = sign(Provider::Stripe, b"");
+    let mut earlier = Vec::new();
+    for _ in 0..200 {
+        let mut wire = door.connect().await;
+        let asking = asking_head(Provider::Stripe, &forged, 3 * kib);
+        wire.send(&asking).await;
+        wire.told_to_continue().await;
+        earlier.push(wire);
+    }
+    let slow_body = body_of(2 * kib);
+    let headers = sign(Provider::Stripe, &slow_body);
+    let mut slow = door.connect().await;
+    slow.send(&asking_head(Provider::Stripe, &headers, slow_body.len()))
+        .await;
+    slow.told_to_continue().await;
+    slow.send(&slow_body[1..]).await;
+    for mut wire in earlier {
+        wire.send(&body_of(3 * kib)).await;
+        if wire.answer().await.status == 503 {
+            break;
+        }
+    }
+
+    let newcomer = door.ask(&send(6 * kib)).await;
+    assert_eq!(newcomer.refusal(), refusal(503, "too_busy"));
+    slow.send(&slow_body[..1]).await;
+    soon(door.publisher.entered()).await;
+    for mut wire in [whole, slow] {
+        door.publisher.open_gate();
+        door.publisher.open_gate();
+        assert_eq!(wire.answer().await.status, 202);
+    }
+}
+
 #[tokio::test]
 async fn whoever_hangs_up_gives_the_budget_back() {
     let large = 64 * 1024;

@@ -12,6 +12,7 @@ use hookmirror::model::source::Provider;
 use http::{Request, StatusCode};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use tokio::time::{Instant, sleep};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::door::{
@@ -27,7 +28,11 @@ fn impatient() -> Limits {
 }
 
 fn request(provider: Provider, secret: &str) -> Request<Body> {
-    let mut request = Request::post(format!("/webhooks/{provider}"))
+    request_to(&provider.to_string(), provider, secret)
+}
+
+fn request_to(source: &str, provider: Provider, secret: &str) -> Request<Body> {
+    let mut request = Request::post(format!("/webhooks/{source}"))
         .body(Body::from(body()))
         .unwrap();
     *request.headers_mut() = sign_with(secret, provider, NOW, &body());
@@ -149,6 +154,52 @@ async fn many_who_ask_for_readiness_share_the_proof() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_waits_through_a_failed_proof_takes_the_failure() {
+    let publisher = Arc::new(RecordingPublisher::new(Behaviour::Hang));
+    let service = TowerToHyperService::new(router(&publisher, impatient()));
+    let ask = || {
+        let request = Request::get("/readyz").body(Body::empty()).unwrap();
+        Box::pin(service.call(request))
+    };
+    let limit = impatient().confirm_timeout;
+    let begun = Instant::now();
+    let mut asking = vec![ask()];
+    assert!(poll!(&mut asking[0]).is_pending());
+    sleep(limit / 2).await;
+    asking.extend((0..50).map(|_| ask()));
+    for answer in &mut asking {
+        assert!(poll!(answer).is_pending());
+    }
+    for answer in asking {
+        let status = answer.await.unwrap().status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    // Not each after a time of its own. Timers are true to a millisecond.
+    assert!(begun.elapsed() < limit + limit / 4, "{:?}", begun.elapsed());
+    assert_eq!(publisher.proofs(), 1);
+
+    // The next try costs the one who makes it.
+    let mut trying = ask();
+    assert!(poll!(&mut trying).is_pending());
+    let Poll::Ready(Ok(told)) = poll!(ask()) else {
+        panic!("it waits");
+    };
+    assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
+    trying.await.unwrap();
+
+    // A failure of long ago is nobody's.
+    sleep(2 * limit).await;
+    publisher.become_(Behaviour::Gate);
+    let (mut first, mut second) = (ask(), ask());
+    assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+    publisher.open_gate();
+    publisher.open_gate();
+    for answer in [first, second] {
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    }
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -187,6 +238,16 @@ async fn the_log_says_what_happened_and_nothing_about_anyone() {
             publisher.become_(behaviour);
             soon(service.call(request(provider, secret))).await.unwrap();
         }
+        // What is forged for one source does not hide what is for another; names are anybody's to invent.
+        for (source, provider) in [
+            ("clerk", Provider::Clerk),
+            ("stripe", Provider::Stripe),
+            ("nobody", Provider::Clerk),
+            ("no-one", Provider::Clerk),
+        ] {
+            let forged = request_to(source, provider, STRANGERS_SECRET);
+            soon(service.call(forged)).await.unwrap();
+        }
     };
     // `tracing` decides once for each place in the code whether anyone listens there. If another
     // test's thread passed first, while only this thread listens, the decision would be no; places
@@ -205,7 +266,7 @@ async fn the_log_says_what_happened_and_nothing_about_anyone() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = log.lines().collect();
-    assert_eq!(lines.len(), 5, "{log}");
+    assert_eq!(lines.len(), 9, "{log}");
     for (line, parts) in lines.iter().zip([
         [
             " ERROR ",
@@ -217,6 +278,10 @@ async fn the_log_says_what_happened_and_nothing_about_anyone() {
         [" DEBUG ", "clerk", "not_durable", "503"],
         [" INFO ", "clerk", "signature_mismatch", "401"],
         [" DEBUG ", "stripe", "msg_1", "accepted"],
+        [" DEBUG ", "clerk", "signature_mismatch", "401"],
+        [" INFO ", "stripe", "signature_mismatch", "401"],
+        [" INFO ", "nobody", "unknown_source", "404"],
+        [" DEBUG ", "no-one", "unknown_source", "404"],
     ]) {
         for part in parts {
             assert!(line.contains(part), "{part} is not in {line}");

@@ -6,4 +6,5 @@ mod door;
 mod durability;
 mod hostile;
 mod refusals;
+mod seats;
 mod shutdown;
