@@ -45,7 +45,7 @@ pub(super) const MAX_CONNECTIONS: Number = Number::of(
         name: "HOOKMIRROR_MAX_CONNECTIONS",
         alias: None,
         default: DefaultValue::Text("10000"),
-        meaning: "open connections; when all are in use, who has kept us waiting the longest is closed",
+        meaning: "open connections; when another one comes, who has kept us waiting the longest is closed",
     },
     1,
     1_000_000,
