@@ -31,8 +31,6 @@ async fn sweep(world: &World) {
         if let Some(Ok(_)) = world.drive(async { sweeper.sweep(&never).await }).await {
             return;
         }
-        // A sweep leaves to the next one what somebody else holds.
-        world.rests().await;
     }
 }
 
