@@ -41,6 +41,14 @@ pub struct ReplayedKind {
 }
 
 impl ReplayPlan {
+    /// Takes in events of one kind, of which the first and the last were received then.
+    pub(crate) fn add(&mut self, kind: ReplayedKind, oldest: Timestamp, newest: Timestamp) {
+        self.events += kind.events;
+        self.oldest = Some(self.oldest.map_or(oldest, |known| known.min(oldest)));
+        self.newest = Some(self.newest.map_or(newest, |known| known.max(newest)));
+        self.kinds.push(kind);
+    }
+
     /// The plan for everything that matches.
     pub(crate) fn of(survey: Survey) -> Self {
         let mut kinds: Vec<ReplayedKind> = survey

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::seams::{MemoryConsumer, StepClerk, StepConsumer, StepDeadLetters, StepPublisher};
 use super::world::World;
-use crate::support::wire::Wire;
 
 pub(super) const BACKOFF: Backoff = Backoff {
     first: Duration::from_millis(1),
@@ -50,17 +49,12 @@ impl World {
                 _ => pending().await,
             }
         };
-        let done = tokio::select! {
+        tokio::select! {
             biased;
             () = self.steps.gone() => None,
             () = cut_off => None,
             done = role => Some(done),
-        };
-        // Others pass by what a session still holds whose client is gone: a moment later they would not.
-        if self.wire().is_some_and(Wire::is_broken) {
-            self.rests().await;
         }
-        done
     }
 
     pub(super) fn publisher(&self) -> Arc<dyn Publisher> {

@@ -1,7 +1,6 @@
 //! One database on a real server for all runs of a scenario: to make another costs more than a run.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hookmirror::store::Store;
 use sqlx::PgConnection;
@@ -18,12 +17,6 @@ const EMPTY: &str = "DO $$ DECLARE name text; BEGIN \
     LOOP EXECUTE 'DELETE FROM ' || name; END LOOP; \
     FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' \
     LOOP EXECUTE 'ALTER SEQUENCE ' || name || ' RESTART'; END LOOP; END $$";
-
-/// Whether somebody else is within a transaction.
-const BUSY: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE xact_start IS NOT NULL \
-    AND datname = current_database() AND backend_type = 'client backend' \
-    AND pid <> pg_backend_pid())";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub(super) struct Server {
@@ -51,22 +44,6 @@ impl Server {
     pub(super) async fn empty(&self) {
         let mut direct = self.direct.lock().await;
         sqlx::raw_sql(EMPTY).execute(&mut *direct).await.unwrap();
-    }
-
-    /// Waits until nobody is within a transaction: a session whose client is gone may be for a moment
-    /// longer, and what it holds others pass by.
-    pub(super) async fn rests(&self) {
-        let mut direct = self.direct.lock().await;
-        let resting = async {
-            while sqlx::query_scalar(BUSY)
-                .fetch_one(&mut *direct)
-                .await
-                .unwrap()
-            {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, resting).await.unwrap();
     }
 
     pub(super) async fn rows(&self) -> Rows {

@@ -13,7 +13,6 @@ use super::{events, loops, operators, replays, retention};
 macro_rules! wires {
     ($($area:ident: $($scenario:ident)+;)+) => {
         $($(#[tokio::test]
-        #[ignore = "on a busy machine a server is late to notice a cut, and the run takes longer"]
         async fn $scenario() {
             survive(stringify!($scenario), $area::$scenario).await;
         })+)+

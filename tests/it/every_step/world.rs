@@ -149,13 +149,6 @@ impl World {
         }
     }
 
-    /// Waits until nobody holds anything whose client is gone.
-    pub(super) async fn rests(&self) {
-        if let Place::Server(server, _) = &self.place {
-            server.rests().await;
-        }
-    }
-
     /// Which sources the workers know from now on.
     pub(super) fn know(&self, providers: &[Provider]) {
         let known = providers.iter().copied().map(Source::from);

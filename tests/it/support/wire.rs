@@ -121,14 +121,15 @@ async fn connect(
         _ = copy(&mut from_server, &mut to_client) => None,
     };
     if let Some((at, unit)) = broken {
-        if at.is_heard {
-            hear_out(&unit, &mut to_server, &mut from_server).await;
-        }
+        let heard = if at.is_heard { &unit[..] } else { &[] };
+        hear_out(heard, &mut to_server, &mut from_server).await;
         passed.send_modify(|passed| passed.is_broken = true);
     }
 }
 
-/// Lets the server act on its last unit, and waits until it has ended the connection by itself.
+/// Lets the server act on its last unit, if it has one, and waits until it has ended the connection by
+/// itself, and let go of what it held: others pass by that, and a client that came back sooner would find
+/// something else each time.
 async fn hear_out(unit: &[u8], to_server: &mut OwnedWriteHalf, from_server: &mut OwnedReadHalf) {
     let _ = to_server.write_all(unit).await;
     let _ = to_server.shutdown().await;

@@ -104,11 +104,7 @@ async fn plan_in(
             state: reader.parse("state", EventState::parse)?,
             events: reader.count("events")?,
         };
-        let (oldest, newest): (Timestamp, _) = (reader.time("oldest")?, reader.time("newest")?);
-        plan.events += kind.events;
-        plan.oldest = Some(plan.oldest.map_or(oldest, |known| known.min(oldest)));
-        plan.newest = Some(plan.newest.map_or(newest, |known| known.max(newest)));
-        plan.kinds.push(kind);
+        plan.add(kind, reader.time("oldest")?, reader.time("newest")?);
     }
     Ok(plan)
 }
