@@ -24,6 +24,8 @@ const TIMES: usize = 8;
 /// Between linear, which is 8, and quadratic, which is 64.
 const MOST: u32 = 30;
 const ROUNDS: usize = 20;
+/// Before anything is said: a run that was disturbed is one of several.
+const FIRST_ROUNDS: usize = 5;
 /// Whatever takes no longer than this at the larger size needs no comparison.
 const NOTHING: Duration = Duration::from_millis(5);
 
@@ -33,19 +35,45 @@ fn took(run: &mut dyn FnMut()) -> Duration {
     begun.elapsed()
 }
 
-/// Compares a size with eight times that size: the shortest run of each. What grows too fast does so in
-/// every round; what was only disturbed is not disturbed in all of them.
+/// Compares a size with eight times that size.
 fn grows_in_proportion(shape: &str, size: usize, make: impl Fn(usize) -> Box<dyn FnMut()>) {
     let (mut one, mut more) = (make(size), make(size * TIMES));
+    if let Err([small, large]) = compare(|| took(&mut *one), || took(&mut *more)) {
+        panic!("{shape}: {small:?} for {size}, {large:?} for {TIMES} times as much");
+    }
+}
+
+/// The shortest run of each, after one that only warms up. What grows too fast does so in every round;
+/// what was only disturbed is not disturbed in all of them.
+fn compare(
+    mut one: impl FnMut() -> Duration,
+    mut more: impl FnMut() -> Duration,
+) -> Result<(), [Duration; 2]> {
+    one();
+    more();
     let (mut small, mut large) = (Duration::MAX, Duration::MAX);
-    for _ in 0..ROUNDS {
-        small = small.min(took(&mut *one));
-        large = large.min(took(&mut *more));
-        if large < NOTHING || large < small * MOST {
-            return;
+    for round in 1..=ROUNDS {
+        small = small.min(one());
+        large = large.min(more());
+        if round >= FIRST_ROUNDS && (large < NOTHING || large < small * MOST) {
+            return Ok(());
         }
     }
-    panic!("{shape}: {small:?} for {size}, {large:?} for {TIMES} times as much");
+    Err([small, large])
+}
+
+#[test]
+fn what_is_slow_for_a_while_hides_nothing_and_is_no_growth() {
+    // Milliseconds of the first runs, and of all later ones.
+    fn runs(first: &'static [u64], later: u64) -> impl FnMut() -> Duration {
+        let mut first = first.iter();
+        move || Duration::from_millis(first.next().copied().unwrap_or(later))
+    }
+    let cold = &[90, 80, 70, 60];
+    let quadratic = compare(runs(cold, 10), runs(&[], 640));
+    assert_eq!(quadratic, Err([10, 640].map(Duration::from_millis)));
+    let disturbed = &[5000; 19];
+    assert_eq!(compare(runs(&[], 10), runs(disturbed, 80)), Ok(()));
 }
 
 /// The plan of a body, and its mask.
