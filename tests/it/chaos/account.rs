@@ -7,7 +7,7 @@
 //! | wrong in the mirror | a user, a tombstone, an entitlement, a payment fact that is missing, different, or should not be there |
 //! | wrong in Clerk | `public_metadata` that is not what the entitlement says |
 //! | wrong state | an event of another state than it must end in, or that nobody sent; metadata that is not delivered in the end |
-//! | unbalanced | `events stats`: accepted = sum of states + still queued = sent |
+//! | unbalanced | `events stats`: accepted = sum of states + still queued = sent; an event of the history that was not sent, or sent and not of the history |
 //!
 //! That Clerk is told the same twice is no duplicate in effect: the merge changes nothing, and a crash
 //! between the PATCH and its record cannot be told from one before it.
@@ -75,6 +75,7 @@ impl Account {
         account.compare("fact", observed.facts.iter().map(split), must);
         account.check_clerk(reference, observed);
         account.check_stats(acknowledged.len(), &observed.stats);
+        account.check_history(acknowledged, reference);
         account
     }
 
@@ -186,6 +187,21 @@ impl Account {
             let asked = observed.at_clerk.len();
             self.wrong_in_clerk
                 .add(format!("{asked} of {everybody} people were asked about"));
+        }
+    }
+
+    /// What was sent is what was to be sent.
+    fn check_history(&mut self, sent: &BTreeMap<String, u32>, reference: &Reference) {
+        for key in reference.events.keys() {
+            if !sent.contains_key(key) {
+                self.unbalanced.add(format!("{key} was not sent"));
+            }
+        }
+        for key in sent.keys() {
+            if !reference.events.contains_key(key) {
+                self.unbalanced
+                    .add(format!("{key} was sent, and is not of the history"));
+            }
         }
     }
 

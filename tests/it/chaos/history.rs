@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hookmirror::sender::Delivery;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::Value;
 
 use super::story::{self, End, Entitled, Outcome};
 
@@ -49,22 +50,24 @@ impl History {
         }
     }
 
-    /// The next delivery; somebody new comes as long as `goes_on`. Those who were deleted at Clerk
-    /// since the last call are told to `deleted`. `None` when all was told.
-    pub(super) fn next(
-        &mut self,
-        goes_on: bool,
-        mut deleted: impl FnMut(&str),
-    ) -> Option<Delivery> {
+    /// The next delivery; somebody new comes as long as `goes_on`. Whose deletion it tells has just been
+    /// deleted at Clerk, and is told to `deleted`. `None` when all was told.
+    pub(super) fn next(&mut self, goes_on: bool, deleted: impl FnOnce(&str)) -> Option<Delivery> {
+        let delivery = self.take(goes_on)?;
+        if delivery.event_type.as_str() == "user.deleted" {
+            let body: Value = serde_json::from_slice(&delivery.body).unwrap();
+            deleted(body["data"]["id"].as_str().unwrap());
+        }
+        Some(delivery)
+    }
+
+    fn take(&mut self, goes_on: bool) -> Option<Delivery> {
         if let Some(twin) = self.twins.pop_front() {
             return Some(twin);
         }
         while goes_on && self.mixed.len() < MIXED {
             let story = story::of(self.people, &mut self.chance);
             self.people += 1;
-            if story.outcome.deleted {
-                deleted(&story.outcome.user);
-            }
             self.reference.add(story.outcome);
             self.mixed.extend(story.deliveries);
         }
