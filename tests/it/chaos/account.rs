@@ -8,6 +8,7 @@
 //! | wrong in Clerk | `public_metadata` that is not what the entitlement says |
 //! | wrong state | an event of another state than it must end in, or that nobody sent; metadata that is not delivered in the end |
 //! | unbalanced | `events stats`: accepted = sum of states + still queued = sent; an event of the history that was not sent, or sent and not of the history |
+//! | crashed | a process that ended though nobody had killed it, a line of a log that tells of a panic, an answer 500 |
 //!
 //! That Clerk is told the same twice is no duplicate in effect: the merge changes nothing, and a crash
 //! between the PATCH and its record cannot be told from one before it.
@@ -47,6 +48,7 @@ pub(super) struct Account {
     pub(super) wrong_in_clerk: Found,
     pub(super) wrong_state: Found,
     pub(super) unbalanced: Found,
+    pub(super) crashed: Found,
 }
 
 impl Account {
@@ -76,6 +78,9 @@ impl Account {
         account.check_clerk(reference, observed);
         account.check_stats(acknowledged.len(), &observed.stats);
         account.check_history(acknowledged, reference);
+        for crash in &observed.crashes {
+            account.crashed.add(crash.clone());
+        }
         account
     }
 
@@ -84,7 +89,7 @@ impl Account {
         self.columns().iter().all(|(_, found)| found.number == 0)
     }
 
-    pub(super) fn columns(&self) -> [(&'static str, &Found); 6] {
+    pub(super) fn columns(&self) -> [(&'static str, &Found); 7] {
         [
             ("lost", &self.lost),
             ("duplicated in effect", &self.duplicated),
@@ -92,6 +97,7 @@ impl Account {
             ("wrong in Clerk", &self.wrong_in_clerk),
             ("wrong state", &self.wrong_state),
             ("unbalanced", &self.unbalanced),
+            ("crashed", &self.crashed),
         ]
     }
 

@@ -126,6 +126,7 @@ async fn nothing_is_lost_doubled_or_wrong() {
     };
     let mut observed = Observed::of(&world, &reference).await;
     let mut tally = sender.tally();
+    observed.crashes.extend(tally.crashes());
     let account = Account::of(&tally.acknowledged, &reference, &observed);
     let report = report::report(&account, &mut tally, &mut observed, &figures);
     drop(tally);

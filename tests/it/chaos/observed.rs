@@ -50,6 +50,8 @@ pub(super) struct Observed {
     pub(super) lags: Vec<u32>,
     /// The longest time in which nothing was applied.
     pub(super) apply_stall_ms: u32,
+    /// What no fault is a reason for.
+    pub(super) crashes: Vec<String>,
 }
 
 impl Observed {
@@ -115,6 +117,11 @@ impl Observed {
             stats: world.home.json(["events", "stats", "--json"]),
             lags: lags.iter().map(milliseconds).collect(),
             apply_stall_ms: milliseconds(&stall[0]),
+            crashes: world
+                .processes
+                .iter()
+                .flat_map(|process| process.crashes())
+                .collect(),
         }
     }
 }

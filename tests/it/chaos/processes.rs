@@ -1,5 +1,9 @@
 //! Processes that are started again when they end, as systemd would.
+//!
+//! No fault of the schedule is a reason for one of them to end or to panic: each role waits for its
+//! engines. Whatever ended though nobody had killed it has crashed.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -13,6 +17,7 @@ use crate::support::lifeline::Lifeline;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// systemd's default.
 const BEFORE_RESTART: Duration = Duration::from_millis(100);
+const SIGKILL: i32 = 9;
 
 /// One process of the installation, whichever it is just now.
 pub(super) struct Process {
@@ -32,9 +37,19 @@ struct State {
     starts: u32,
     /// How often it ended though nobody had killed it.
     ended_by_itself: u32,
+    /// What of it there was to see, of all that have ended.
+    crashes: Vec<String>,
     killed: bool,
     peak_rss_kib: u64,
     lifeline: Arc<Mutex<Lifeline>>,
+}
+
+impl State {
+    /// Whoever can get a signal.
+    fn alive(&mut self) -> Option<&mut Running> {
+        let running = self.running.as_mut()?;
+        (!running.has_ended()).then_some(running)
+    }
 }
 
 impl Process {
@@ -55,6 +70,7 @@ impl Process {
                 held_until: Instant::now(),
                 starts: 0,
                 ended_by_itself: 0,
+                crashes: Vec::new(),
                 killed: false,
                 peak_rss_kib: 0,
                 lifeline: Arc::clone(lifeline),
@@ -100,21 +116,19 @@ impl Process {
             .map_or_else(String::new, Running::stderr)
     }
 
-    /// `kill -9`; it stays away for so long.
-    pub(super) fn kill(&self, away: Duration) {
+    /// `kill -9`; it stays away for so long. Answers which start of it that ended; `None` if there was
+    /// nobody to kill.
+    pub(super) fn kill(&self, away: Duration) -> Option<u32> {
         let mut state = self.state();
+        state.alive()?.signal("KILL");
         state.held_until = Instant::now() + away;
         state.killed = true;
-        if let Some(running) = &state.running {
-            running.signal("KILL");
-        }
+        Some(state.starts)
     }
 
-    /// `STOP` or `CONT`.
-    pub(super) fn signal(&self, name: &str) {
-        if let Some(running) = &self.state().running {
-            running.signal(name);
-        }
+    /// `STOP` or `CONT`; `None` if there was nobody to get it.
+    pub(super) fn signal(&self, name: &str) -> Option<()> {
+        self.state().alive().map(|running| running.signal(name))
     }
 
     pub(super) fn starts(&self) -> u32 {
@@ -125,6 +139,13 @@ impl Process {
         self.state().ended_by_itself
     }
 
+    /// Each end by itself, and each line in which one of them says that something panicked.
+    pub(super) fn crashes(&self) -> Vec<String> {
+        let mut crashes = self.state().crashes.clone();
+        crashes.extend(panics(self.name, &self.log()));
+        crashes
+    }
+
     pub(super) fn peak_rss_kib(&self) -> u64 {
         self.state().peak_rss_kib
     }
@@ -133,17 +154,23 @@ impl Process {
     fn look_after(&self) {
         let mut state = self.state();
         if let Some(running) = &mut state.running {
-            if !running.has_ended() {
+            let Some(status) = running.ended() else {
                 let peak = peak_rss_kib(running.id());
                 state.peak_rss_kib = state.peak_rss_kib.max(peak);
                 return;
-            }
-            let pid = running.id();
+            };
+            let (pid, log) = (running.id(), running.stderr());
             state.lifeline.lock().unwrap().ended(pid);
             // Dropped, it is searched for secrets that it wrote.
             state.running = None;
-            if !state.killed {
+            state.crashes.extend(panics(self.name, &log));
+            if !(state.killed && status.signal() == Some(SIGKILL)) {
+                let (name, last) = (self.name, log.lines().last().unwrap_or_default());
+                let crash = format!("{name} ended by itself, {status}: {last}");
+                state.crashes.push(crash);
                 state.ended_by_itself += 1;
+            }
+            if !state.killed {
                 state.held_until = Instant::now() + BEFORE_RESTART;
             }
         }
@@ -165,6 +192,11 @@ pub(super) fn supervise(processes: Vec<Arc<Process>>) -> JoinHandle<()> {
     })
 }
 
+fn panics(name: &str, log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains("panicked"));
+    lines.map(|line| format!("{name}: {line}")).collect()
+}
+
 /// The most that a process has had in memory; 0 if it is gone.
 pub(super) fn peak_rss_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -173,4 +205,42 @@ pub(super) fn peak_rss_kib(pid: u32) -> u64 {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok())
         .unwrap_or_default()
+}
+
+#[test]
+fn who_is_killed_has_not_crashed_and_who_ends_otherwise_has() {
+    use crate::cli::process::wait_until;
+    let lifeline = Arc::new(Mutex::new(Lifeline::new()));
+    let away = Duration::from_secs(3600);
+    let gone = |process: &Process| {
+        process.look_after();
+        process.state().running.is_none()
+    };
+
+    let killed = Process::start("killed", "run", Home::new(), None, &lifeline);
+    wait_until("it is ready", || killed.is_ready());
+    assert_eq!(killed.signal("STOP"), Some(()));
+    assert_eq!(killed.kill(away), Some(1));
+    wait_until("it is gone", || gone(&killed));
+    assert_eq!((killed.kill(away), killed.signal("STOP")), (None, None));
+    assert_eq!((killed.crashes(), killed.ended_by_itself()), (vec![], 0));
+
+    // Though somebody killed it when it was too late.
+    let ended = Process::start("ended", "no-such-command", Home::new(), None, &lifeline);
+    wait_until("it ends", || ended.state().alive().is_none());
+    assert_eq!(ended.kill(away), None);
+    wait_until("it is gone", || gone(&ended));
+    let crashes = ended.crashes();
+    assert!(
+        matches!(&crashes[..], [crash] if crash.starts_with("ended ended by itself, exit status: 2")),
+        "{crashes:?}"
+    );
+    assert_eq!(ended.ended_by_itself(), 1);
+}
+
+#[test]
+fn a_panic_is_seen_in_a_log() {
+    let log = "INFO ready\nthread 'main' panicked at src/lib.rs:1:1:\nboom\n";
+    let seen = panics("work-1", log);
+    assert_eq!(seen, ["work-1: thread 'main' panicked at src/lib.rs:1:1:"]);
 }

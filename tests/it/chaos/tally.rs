@@ -59,6 +59,14 @@ impl Tally {
         self.not_durable[door] += u64::from(because.contains("not_durable"));
         *self.refused.entry(because).or_default() += 1;
     }
+
+    /// Answers that no fault is a reason for: the program did not know what to do.
+    pub(super) fn crashes(&self) -> Vec<String> {
+        let refused = self.refused.iter();
+        let defects = refused.filter(|(because, _)| because.starts_with("500 "));
+        let tell = |(because, number)| format!("{number} requests were answered with {because}");
+        defects.map(tell).collect()
+    }
 }
 
 /// The smallest of these that so many in a hundred do not exceed; sorts them.
@@ -66,4 +74,15 @@ pub(super) fn percentile(sorted: &mut [u32], percent: usize) -> u32 {
     sorted.sort_unstable();
     let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(place).copied().unwrap_or_default()
+}
+
+#[test]
+fn an_internal_error_is_a_crash_and_a_refusal_is_none() {
+    let mut tally = Tally::new();
+    tally.refused(0, "503 not_durable".to_owned());
+    tally.refused(1, "no answer in time".to_owned());
+    assert_eq!(tally.crashes(), [""; 0]);
+    tally.refused(1, "500 internal".to_owned());
+    let told = ["1 requests were answered with 500 internal"];
+    assert_eq!(tally.crashes(), told);
 }

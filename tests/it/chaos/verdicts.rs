@@ -64,6 +64,7 @@ fn right() -> Books {
         }),
         lags: Vec::new(),
         apply_stall_ms: 0,
+        crashes: Vec::new(),
     };
     (acknowledged, reference, observed)
 }
@@ -197,6 +198,12 @@ fn what_was_sent_must_be_what_the_history_tells() {
         books.1.events.remove(&key);
     };
     assert_eq!(found(untold), ["wrong state", "unbalanced"]);
+}
+
+#[test]
+fn a_crash_is_a_crash_though_nothing_came_of_it() {
+    let crash = |books: &mut Books| books.2.crashes.push("work-1 ended by itself".to_owned());
+    assert_eq!(found(crash), ["crashed"]);
 }
 
 /// The account is of everything that there is.
