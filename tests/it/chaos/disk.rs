@@ -19,18 +19,22 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Mounts one there; `None` where that is not allowed.
+    /// Mounts one there; `None` where that is not allowed, or there is no program for it.
     pub(super) fn mount(at: &Path) -> Option<Self> {
+        Self::mount_by("unshare", at)
+    }
+
+    fn mount_by(unshare: &str, at: &Path) -> Option<Self> {
         let script = r#"mount -t tmpfs -o "size=$2" tmpfs "$1" && echo mounted && read -r _"#;
         let at = at.to_str().unwrap().to_owned();
-        let mut keeper = Command::new("unshare")
+        let mut keeper = Command::new(unshare)
             .args(["--mount", "--propagation", "private"])
             .args(["sh", "-c", script, "sh", &at, SIZE])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap();
+            .ok()?;
         let mut said = String::new();
         let mut stdout = BufReader::new(keeper.stdout.take().unwrap());
         stdout.read_line(&mut said).unwrap();
@@ -97,5 +101,13 @@ impl Drop for Disk {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
+    }
+}
+
+#[test]
+fn where_none_can_be_mounted_there_is_none() {
+    for unshare in ["no-such-program", "false"] {
+        let disk = Disk::mount_by(unshare, Path::new("/nowhere"));
+        assert!(disk.is_none(), "{unshare}: {disk:?}");
     }
 }

@@ -10,18 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::task::JoinSet;
 
-use super::schedule::{Damage, Fault, Mood, Planned, Victim};
+use super::schedule::{ALARM, DISK_FULL, Damage, Fault, Mood, Planned, SPOOL_FULL, Victim};
 use super::sender::Sender;
 use super::tally::Door;
 use super::world::{FIRST_SERVE, SECOND_SERVE, TO_BROKER, World};
 use crate::support::clerk::Answer;
-use crate::support::proxy::Wire;
+use crate::support::proxy::{Felt, Wire};
 
-/// How long an ingress may take to be full, and to say so.
-/// What it has room for again, having had more before, is used first.
+/// How long an ingress may take to be full, and to say so. Its files have room inside from before,
+/// which is used first.
 const UNTIL_FULL: Duration = Duration::from_secs(40);
-/// How long it may take until Clerk is called: nothing is, while nothing is applied.
-const UNTIL_CALLED: Duration = Duration::from_mins(2);
+/// How long it may take until somebody feels a fault: nobody does who is away, or calls nobody
+/// because nothing is applied.
+const UNTIL_FELT: Duration = Duration::from_mins(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Whose turn it is with a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +31,18 @@ enum Turn {
     Victim(Victim),
     Line(usize),
     Clerk,
+}
+
+/// Waits until there is something to break; `None` if that takes too long.
+async fn soon<T>(mut there: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < UNTIL_FELT {
+        if let Some(there) = there() {
+            return Some(there);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    None
 }
 
 /// Everyone who breaks something.
@@ -103,6 +117,10 @@ impl Faults {
             }
             Fault::SpoolFull => self.fill(FIRST_SERVE).await,
             Fault::DiskFull => self.fill(SECOND_SERVE).await,
+            Fault::Alarm => {
+                let _turn = self.turn(Turn::Victim(Victim::Broker)).await;
+                self.alarm(lasts).await;
+            }
         }
     }
 
@@ -117,15 +135,15 @@ impl Faults {
     async fn kill(&self, victim: Victim, away: Duration) {
         let name = self.name(victim);
         self.tell(&format!("kill -9 {name}, away for {} ms", away.as_millis()));
-        self.count(&format!("kill {name}"));
         match victim {
             Victim::Process(place) => {
                 let process = &self.world.processes[place];
-                let starts = process.starts();
-                process.kill(away);
+                let Some(killed) = soon(|| process.kill(away)).await else {
+                    return self.tell(&format!("{name} is away: nobody was killed"));
+                };
                 tokio::time::sleep(away).await;
-                while process.starts() == starts {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                while process.starts() == killed {
+                    tokio::time::sleep(LOOK_AGAIN).await;
                 }
             }
             Victim::Broker => {
@@ -135,22 +153,25 @@ impl Faults {
             }
             Victim::Database => {
                 let mut postgres = self.world.postgres.lock().await;
+                assert!(postgres.is_running(), "Postgres ended by itself");
                 postgres.kill();
                 tokio::time::sleep(away).await;
                 postgres.restart().await;
             }
         }
+        self.count(&format!("kill {name}"));
         self.tell(&format!("{name} is started again"));
     }
 
     async fn stop(&self, victim: Victim, lasts: Duration) {
         let name = self.name(victim);
         self.tell(&format!("SIGSTOP {name} for {} ms", lasts.as_millis()));
-        self.count(&format!("stop {name}"));
         match victim {
             Victim::Process(place) => {
                 let process = &self.world.processes[place];
-                process.signal("STOP");
+                if soon(|| process.signal("STOP")).await.is_none() {
+                    return self.tell(&format!("{name} is away: nobody was stopped"));
+                }
                 tokio::time::sleep(lasts).await;
                 process.signal("CONT");
             }
@@ -161,21 +182,27 @@ impl Faults {
             }
             Victim::Database => {
                 let postgres = self.world.postgres.lock().await;
+                assert!(postgres.is_running(), "Postgres ended by itself");
                 postgres.pause();
                 tokio::time::sleep(lasts).await;
                 postgres.resume();
             }
         }
+        self.count(&format!("stop {name}"));
     }
 
     async fn damage(&self, line: usize, damage: Damage, lasts: Duration) {
         let line = &self.world.lines[line];
+        let proxy = &line.proxy;
+        // A wire without connections is no wire yet.
+        let _ = soon(|| (proxy.connections() > 0).then_some(())).await;
         self.tell(&format!(
             "{damage:?} {} for {} ms",
             line.name,
             lasts.as_millis()
         ));
-        self.count(&format!("{damage:?}"));
+        let before = proxy.felt();
+        let is_felt = || effect(damage, proxy.felt()) > effect(damage, before);
         let (wire, cut_first, cut_last) = match damage {
             Damage::Cut => (Wire::Open, true, false),
             Damage::Stall => (Wire::Still, false, false),
@@ -184,17 +211,23 @@ impl Faults {
             Damage::Slow => (Wire::Slow, false, false),
             Damage::Refuse => (Wire::Refusing, true, false),
         };
-        line.proxy.set(wire);
+        proxy.set(wire);
         if cut_first {
-            line.proxy.cut();
+            proxy.cut();
         }
-        tokio::time::sleep(lasts).await;
+        let begun = Instant::now();
+        while begun.elapsed() < lasts || (!is_felt() && begun.elapsed() < UNTIL_FELT) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        if is_felt() {
+            self.count(&format!("{damage:?}"));
+        }
         if cut_last {
             // What was held back is lost with the connections.
-            line.proxy.cut();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            proxy.cut();
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        line.proxy.set(Wire::Open);
+        proxy.set(Wire::Open);
     }
 
     async fn upset(&self, mood: Mood, lasts: Duration) {
@@ -210,8 +243,8 @@ impl Faults {
         self.world.clerk.answer_everyone(Some(answer));
         let begun = Instant::now();
         // Whoever calls nobody sees nothing of it.
-        while begun.elapsed() < lasts || (calls() == before && begun.elapsed() < UNTIL_CALLED) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while begun.elapsed() < lasts || (calls() == before && begun.elapsed() < UNTIL_FELT) {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         self.world.clerk.answer_everyone(None);
         if calls() > before {
@@ -219,22 +252,43 @@ impl Faults {
         }
     }
 
+    /// Lets RabbitMQ block whoever publishes.
+    async fn alarm(&self, lasts: Duration) {
+        self.tell(&format!("{ALARM} for {} ms", lasts.as_millis()));
+        let rabbitmq = &self.world.rabbitmq;
+        rabbitmq.set_alarm(true).await;
+        let begun = Instant::now();
+        let mut is_felt = false;
+        while begun.elapsed() < lasts || (!is_felt && begun.elapsed() < UNTIL_FELT) {
+            if !is_felt {
+                let connections = rabbitmq.control(&["list_connections", "state"]).await;
+                is_felt = connections.contains("blocked");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        rabbitmq.set_alarm(false).await;
+        if is_felt {
+            self.count(ALARM);
+        }
+        self.tell("RabbitMQ takes everything again");
+    }
+
     /// Takes RabbitMQ from an ingress until it refuses for want of room.
     async fn fill(&self, door: Door) {
         let line = TO_BROKER[door];
+        let disk = self.world.processes[door].disk.as_ref();
+        let disk = disk.filter(|_| door == SECOND_SERVE);
+        let what = match (door, disk) {
+            (FIRST_SERVE, _) => SPOOL_FULL,
+            (_, Some(_)) => DISK_FULL,
+            (_, None) => return self.tell("no disk to fill: mounting is not allowed here"),
+        };
         let _turns = (
             // The one from the sender: without requests nothing is refused.
             self.turn(Turn::Line(door)).await,
             self.turn(Turn::Line(line)).await,
             self.turn(Turn::Victim(Victim::Process(door))).await,
         );
-        let disk = self.world.processes[door].disk.as_ref();
-        let disk = disk.filter(|_| door == SECOND_SERVE);
-        let what = match (door, disk) {
-            (FIRST_SERVE, _) => "spool full",
-            (_, Some(_)) => "disk full",
-            (_, None) => "disk full (cannot be had: mounting is not allowed here)",
-        };
         let name = self.world.processes[door].name;
         self.tell(&format!("{what}: {name} without RabbitMQ"));
         let proxy = &self.world.lines[line].proxy;
@@ -246,11 +300,8 @@ impl Faults {
             disk.fill();
         }
         let begun = Instant::now();
-        while (disk.is_some() || door == FIRST_SERVE)
-            && refused() == before
-            && begun.elapsed() < UNTIL_FULL
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while refused() == before && begun.elapsed() < UNTIL_FULL {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         // It goes on being refused for a while.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -263,5 +314,14 @@ impl Faults {
         }
         proxy.set(Wire::Open);
         self.tell(&format!("{name} has room again, after {refusals} refusals"));
+    }
+}
+
+/// How much of a damage somebody has felt.
+fn effect(damage: Damage, felt: Felt) -> u64 {
+    match damage {
+        Damage::Cut | Damage::Refuse => felt.cut,
+        Damage::Stall | Damage::HalfOpenThere | Damage::HalfOpenBack => felt.held_back,
+        Damage::Slow => felt.slowed,
     }
 }

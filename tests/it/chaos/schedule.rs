@@ -58,6 +58,8 @@ pub(super) enum Fault {
     SpoolFull,
     /// RabbitMQ is away for the second ingress, and its disk is full.
     DiskFull,
+    /// RabbitMQ takes no more from anyone, as it does when its memory runs out.
+    Alarm,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +69,11 @@ pub(super) struct Planned {
     pub(super) fault: Fault,
     pub(super) lasts: Duration,
 }
+
+/// As they are counted.
+pub(super) const SPOOL_FULL: &str = "spool full";
+pub(super) const DISK_FULL: &str = "disk full";
+pub(super) const ALARM: &str = "alarm of RabbitMQ";
 
 /// The mean time between two faults, unless a short run has to make do with less.
 const SPACING: Duration = Duration::from_millis(3600);
@@ -106,20 +113,22 @@ fn deck(chance: &mut StdRng) -> Vec<Fault> {
                 .map(|(line, damage)| Fault::Wire(line, damage)),
         )
         .chain(MOODS.map(Fault::Clerk))
-        .chain([Fault::SpoolFull, Fault::DiskFull])
+        .chain([Fault::SpoolFull, Fault::DiskFull, Fault::Alarm])
         .collect();
     deck.shuffle(chance);
     deck
 }
 
-/// What must have happened in a run, as it is counted; `names` are those of the processes.
-pub(super) fn kinds(names: &[&str]) -> Vec<String> {
+/// What must have happened in a run, as it is counted; `names` are those of the processes. A disk
+/// cannot be full where there is none to fill.
+pub(super) fn kinds(names: &[&str], has_disk: bool) -> Vec<String> {
     let victims = names.iter().copied().chain(["RabbitMQ", "Postgres"]);
     victims
         .flat_map(|name| [format!("kill {name}"), format!("stop {name}")])
         .chain(DAMAGES.map(|damage| format!("{damage:?}")))
         .chain(MOODS.map(|mood| format!("Clerk {mood:?}")))
-        .chain(["spool full".to_owned(), "disk full".to_owned()])
+        .chain([SPOOL_FULL, ALARM].map(str::to_owned))
+        .chain(has_disk.then(|| DISK_FULL.to_owned()))
         .collect()
 }
 
@@ -163,6 +172,7 @@ fn a_deck_has_every_kind_and_every_victim_and_fits_into_two_minutes() {
         MOODS.map(Fault::Clerk).into_iter().for_each(has);
         has(Fault::SpoolFull);
         has(Fault::DiskFull);
+        has(Fault::Alarm);
         let wires = faults.iter().filter_map(|fault| match fault {
             Fault::Wire(line, damage) => Some((*line, *damage)),
             _ => None,
@@ -186,4 +196,13 @@ fn the_seed_decides_everything() {
     let tell = |seed| format!("{:?}", schedule(seed, Duration::from_mins(5)));
     assert_eq!(tell(1), tell(1));
     assert_ne!(tell(1), tell(2));
+}
+
+#[test]
+fn a_full_disk_is_demanded_where_there_is_one() {
+    let mut with = kinds(&["serve"], true);
+    let without = kinds(&["serve"], false);
+    assert!(!without.iter().any(|kind| kind == DISK_FULL), "{without:?}");
+    with.retain(|kind| kind != DISK_FULL);
+    assert_eq!(with, without, "and nothing else is left out");
 }

@@ -103,7 +103,7 @@ impl Postgres {
     async fn until_it_answers(&self) {
         let begun = Instant::now();
         while let Err(error) = PgConnection::connect(&self.url("postgres")).await {
-            let runs = self.server.as_ref().is_some_and(Guarded::is_running);
+            let runs = self.is_running();
             let log = || std::fs::read_to_string(self.directory.join("log")).unwrap();
             assert!(runs, "Postgres ended: {}", log());
             assert!(begun.elapsed() < PATIENCE, "{error}: {}", log());
@@ -113,6 +113,10 @@ impl Postgres {
 
     fn text(&self, path: &Path) -> String {
         path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.server.as_ref().is_some_and(Guarded::is_running)
     }
 
     /// Kills it with everything it has started, by SIGKILL.

@@ -1,6 +1,8 @@
 //! A wire that can be cut, made silent or slow in either direction, or refuse whoever comes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,10 +47,30 @@ impl Wire {
     }
 }
 
+/// What anyone has felt of all that was done to the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Felt {
+    /// Connections that were cut.
+    pub(crate) cut: u64,
+    /// Bytes that had to wait.
+    pub(crate) held_back: u64,
+    /// Bytes that came late.
+    pub(crate) slowed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Traffic {
+    connected: AtomicU64,
+    cut: AtomicU64,
+    held_back: AtomicU64,
+    slowed: AtomicU64,
+}
+
 /// Stands between clients and a server.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
+    traffic: Arc<Traffic>,
     wire: watch::Sender<Wire>,
     cuts: watch::Sender<u32>,
 }
@@ -64,9 +86,17 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (wire, watching) = watch::channel(Wire::Open);
         let (cuts, cut) = watch::channel(0);
-        tokio::spawn(accept(listener, server, watching, cut));
+        let traffic = Arc::default();
+        tokio::spawn(accept(
+            listener,
+            server,
+            watching,
+            cut,
+            Arc::clone(&traffic),
+        ));
         Self {
             address,
+            traffic,
             wire,
             cuts,
         }
@@ -74,6 +104,27 @@ impl Proxy {
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many connections go through here.
+    pub(crate) fn connections(&self) -> u64 {
+        self.traffic.connected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn felt(&self) -> Felt {
+        let Traffic {
+            cut,
+            held_back,
+            slowed,
+            ..
+        } = &*self.traffic;
+        let [cut, held_back, slowed] =
+            [cut, held_back, slowed].map(|figure| figure.load(Ordering::Relaxed));
+        Felt {
+            cut,
+            held_back,
+            slowed,
+        }
     }
 
     /// Ends all connections that go through here, without a word. New ones are let through.
@@ -103,6 +154,7 @@ async fn accept(
     server: (&'static str, u16),
     wire: watch::Receiver<Wire>,
     cuts: watch::Receiver<u32>,
+    traffic: Arc<Traffic>,
 ) {
     let address = listener.local_addr().unwrap();
     loop {
@@ -117,15 +169,20 @@ async fn accept(
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { return };
                 let (wire, mut cuts) = (wire.clone(), cuts.clone());
+                let traffic = Arc::clone(&traffic);
                 cuts.mark_unchanged();
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(server).await else {
                         return;
                     };
+                    traffic.connected.fetch_add(1, Ordering::Relaxed);
                     tokio::select! {
-                        () = pass(client, server, wire) => {}
-                        _ = cuts.changed() => {}
+                        () = pass(client, server, wire, &traffic) => {}
+                        _ = cuts.changed() => {
+                            traffic.cut.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
+                    traffic.connected.fetch_sub(1, Ordering::Relaxed);
                 });
             }
         }
@@ -139,12 +196,17 @@ async fn refuses(wire: &watch::Receiver<Wire>, refuses: bool) -> bool {
     comes.await.is_ok()
 }
 
-async fn pass(client: TcpStream, server: TcpStream, wire: watch::Receiver<Wire>) {
+async fn pass(
+    client: TcpStream,
+    server: TcpStream,
+    wire: watch::Receiver<Wire>,
+    traffic: &Traffic,
+) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = carry(from_client, to_server, Way::There, wire.clone()) => {}
-        () = carry(from_server, to_client, Way::Back, wire) => {}
+        () = carry(from_client, to_server, Way::There, wire.clone(), traffic) => {}
+        () = carry(from_server, to_client, Way::Back, wire, traffic) => {}
     }
 }
 
@@ -153,6 +215,7 @@ async fn carry(
     mut to: OwnedWriteHalf,
     way: Way,
     mut wire: watch::Receiver<Wire>,
+    traffic: &Traffic,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -161,12 +224,73 @@ async fn carry(
         let Ok(read @ 1..) = from.read(&mut buffer[..room]).await else {
             return;
         };
+        let bytes = read as u64;
+        if wire.borrow().holds_back(way) {
+            traffic.held_back.fetch_add(bytes, Ordering::Relaxed);
+        }
         let _ = wire.wait_for(|wire| !wire.holds_back(way)).await;
         if is_slow {
+            traffic.slowed.fetch_add(bytes, Ordering::Relaxed);
             tokio::time::sleep(SLOW_PAUSE).await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn what_nobody_feels_is_not_told() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::to(("127.0.0.1", server.local_addr().unwrap().port())).await;
+    for wire in [Wire::Still, Wire::Slow, Wire::Refusing, Wire::Open] {
+        proxy.set(wire);
+        proxy.cut();
+    }
+    // Refusing takes the listener away for a moment.
+    let mut client = loop {
+        match TcpStream::connect(("127.0.0.1", proxy.port())).await {
+            Ok(client) => break client,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    let (mut served, _) = server.accept().await.unwrap();
+    let mut word = [0; 4];
+    client.write_all(b"word").await.unwrap();
+    served.read_exact(&mut word).await.unwrap();
+    assert_eq!((proxy.felt(), proxy.connections()), (Felt::default(), 1));
+
+    proxy.set(Wire::Mute);
+    client.write_all(b"word").await.unwrap();
+    served.read_exact(&mut word).await.unwrap();
+    assert_eq!(proxy.felt(), Felt::default(), "this way is open");
+    served.write_all(b"back").await.unwrap();
+    let mut felt = Felt {
+        held_back: 4,
+        ..Felt::default()
+    };
+    until(&proxy, felt).await;
+    proxy.set(Wire::Slow);
+    client.read_exact(&mut word).await.unwrap();
+    // What was being waited for already is not late yet.
+    for _ in 0..2 {
+        served.write_all(b"late").await.unwrap();
+        client.read_exact(&mut word).await.unwrap();
+    }
+    assert!(proxy.felt().slowed >= 4, "{:?}", proxy.felt());
+    proxy.cut();
+    assert_eq!(client.read(&mut word).await.unwrap_or_default(), 0);
+    felt.cut = 1;
+    felt.slowed = proxy.felt().slowed;
+    until(&proxy, felt).await;
+}
+
+async fn until(proxy: &Proxy, felt: Felt) {
+    let seen = async {
+        while proxy.felt() != felt {
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
+    assert!(seen.is_ok(), "{:?} instead of {felt:?}", proxy.felt());
 }
