@@ -8,7 +8,8 @@
 //! with what the history says must be. It must be clean, whatever the seed.
 //!
 //! `tests/chaos` runs it; it is no part of an ordinary run of the tests. `CHAOS_SECONDS`, `CHAOS_SEED`
-//! and `CHAOS_JSON` say how long, which, and where to write the account.
+//! and `CHAOS_JSON` say how long, which, and where to write the account; `CHAOS_COMMIT` and `CHAOS_TREE` what is
+//! tried.
 //!
 //! NOT shown: what a power cut does, as only processes die here; and the same order of steps for
 //! the same seed: the faults come at the same times, everything else is up to the machine.
@@ -55,6 +56,8 @@ struct Options {
     duration: Duration,
     seed: u64,
     json: Option<String>,
+    commit: String,
+    tree: String,
 }
 
 impl Options {
@@ -66,10 +69,13 @@ impl Options {
         let number = |name, default| {
             std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
         };
+        let tried = |name| std::env::var(name).unwrap_or_else(|_| "not told".to_owned());
         Self {
             duration: Duration::from_secs(number("CHAOS_SECONDS", SECONDS)),
             seed: number("CHAOS_SEED", SEED),
             json: std::env::var("CHAOS_JSON").ok(),
+            commit: tried("CHAOS_COMMIT"),
+            tree: tried("CHAOS_TREE"),
         }
     }
 }
@@ -81,6 +87,8 @@ async fn nothing_is_lost_doubled_or_wrong() {
         duration,
         seed,
         json,
+        commit,
+        tree,
     } = Options::from_environment();
     println!("seed {seed}, {} s", duration.as_secs());
     // Each request through a proxy takes a few.
@@ -112,7 +120,10 @@ async fn nothing_is_lost_doubled_or_wrong() {
     let reference = drain(&world, &sender, sending).await;
     let has_disk = world.processes[SECOND_SERVE].disk.is_some();
     let figures = Figures {
+        commit,
+        tree,
         seed,
+        has_disk,
         lasted: begun.elapsed(),
         drained_in: lifted.elapsed(),
         happened: faults.happened.lock().unwrap().clone(),

@@ -11,7 +11,11 @@ use super::tally::{Tally, percentile};
 
 /// What the account does not judge.
 pub(super) struct Figures {
+    /// What was tried, and whether more than that was in the tree.
+    pub(super) commit: String,
+    pub(super) tree: String,
     pub(super) seed: u64,
+    pub(super) has_disk: bool,
     pub(super) lasted: Duration,
     pub(super) drained_in: Duration,
     pub(super) happened: BTreeMap<String, u32>,
@@ -35,8 +39,15 @@ pub(super) fn report(
         json!({ "p50": p50, "p99": p99, "max": max })
     };
     let acknowledged: u64 = tally.acknowledged.values().copied().map(u64::from).sum();
+    let disk = match figures.has_disk {
+        true => "one of its own for serve-2",
+        false => "none: mounting is not allowed here",
+    };
     json!({
+        "commit": figures.commit,
+        "tree": figures.tree,
         "seed": figures.seed,
+        "disk to fill": disk,
         "seconds": figures.lasted.as_secs_f64().round(),
         "drained in seconds": figures.drained_in.as_secs_f64().round(),
         "events": tally.acknowledged.len(),
@@ -62,6 +73,9 @@ pub(super) fn print(report: &Value) {
     let line = |name: &str, value: String| println!("{name:<36} {value}");
     let plain = |name: &str| line(name, report[name].to_string());
     println!();
+    for name in ["commit", "tree", "disk to fill"] {
+        line(name, report[name].as_str().unwrap_or_default().to_owned());
+    }
     for name in [
         "seed",
         "seconds",
@@ -104,4 +118,58 @@ pub(super) fn print(report: &Value) {
             println!("    {}", example.as_str().unwrap_or_default());
         }
     }
+}
+
+/// Runs `tests/chaos` with a `cargo` and a `git` of the test's own; answers what it tells the run.
+fn told_by_the_script(git: &str) -> [String; 2] {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+    let programs = tempfile::TempDir::new().unwrap();
+    for (name, script) in [
+        ("cargo", r#"echo "$CHAOS_COMMIT $CHAOS_TREE""#),
+        ("git", git),
+    ] {
+        let path = programs.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", programs.path().display());
+    let output = Command::new("bash")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (commit, tree) = told.trim().split_once(' ').unwrap();
+    [commit, tree].map(str::to_owned)
+}
+
+#[test]
+fn what_was_tried_is_told() {
+    const CLEAN: &str = "[ $1 != rev-parse ] || echo 1f2e3d";
+    let changed = format!("{CLEAN}\n[ $1 != status ] || echo ' M src/lib.rs'");
+    assert_eq!(told_by_the_script(CLEAN), ["1f2e3d", "clean"]);
+    assert_eq!(told_by_the_script(&changed), ["1f2e3d", "changed"]);
+    assert_eq!(told_by_the_script("exit 128"), ["unknown", "unknown"]);
+
+    let figures = |has_disk| Figures {
+        commit: "1f2e3d".to_owned(),
+        tree: "changed".to_owned(),
+        seed: 1,
+        has_disk,
+        lasted: Duration::ZERO,
+        drained_in: Duration::ZERO,
+        happened: BTreeMap::new(),
+        processes: Vec::new(),
+    };
+    let (account, mut observed) = (Account::default(), Observed::default());
+    let mut tally = Tally::new();
+    let mut report = |has_disk| report(&account, &mut tally, &mut observed, &figures(has_disk));
+    let [with, without] = [true, false].map(&mut report);
+    assert_eq!(
+        (&with["commit"], &with["tree"]),
+        (&json!("1f2e3d"), &json!("changed"))
+    );
+    assert_ne!(with["disk to fill"], without["disk to fill"]);
 }
