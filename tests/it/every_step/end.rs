@@ -244,7 +244,9 @@ fn places(wanted: usize, seen: usize, fits: impl Fn(usize, usize) -> bool) -> Ve
 fn begins_with(value: &Value, text: &str) -> bool {
     match value.as_str() {
         Some(value) => value.starts_with(text),
-        None => value.to_string() == text,
+        None => value
+            .as_i64()
+            .is_some_and(|number| text.parse() == Ok(number)),
     }
 }
 
