@@ -6,9 +6,12 @@
 //!
 //! Guaranteed: an event leaves the queue only after its ledger row and its effect are committed
 //! together. While the database is away no event is to blame: nothing more is taken, no attempt is
-//! charged, and work resumes when the database answers. Any number of workers
-//! may run. A changed setting takes effect on what users are entitled to ([`Reassessment`]). NOT guaranteed: that an event is processed only once; that doing it again changes nothing
-//! is the store's promise.
+//! charged, and work resumes when the database answers. Any number of workers may run. A changed
+//! setting takes effect on what users are entitled to ([`Reassessment`]).
+//!
+//! NOT guaranteed: that an event is processed only once; that doing it again changes nothing is the
+//! store's promise. When an acknowledgement is lost, what had failed or waits comes again, and that
+//! counts as one more attempt, as it does when the provider sends it again.
 
 use std::sync::Arc;
 

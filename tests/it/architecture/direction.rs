@@ -1,8 +1,8 @@
-//! Who may name whom: the direction that `src/lib.rs` promises, read from the source.
+//! Who may name whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use super::{names_library, sources, words_after};
 
 /// Each top-level module, and the modules of ours that it may name. What is missing here may name
 /// nothing; a module that is not listed fails the test.
@@ -165,78 +165,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["model/", "provider/", "handlers/"];
 const IMPURE_LIBRARIES: &[&str] = &["tokio", "lapin", "sqlx", "axum", "reqwest", "tracing"];
 
-struct Source {
-    /// Below `src/`.
-    path: String,
-    /// Without comments.
-    code: String,
-    lines: usize,
-}
-
-fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
-    let mut sources = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .collect::<Vec<_>>()
-                .join("\n");
-            sources.push(Source {
-                path: path
-                    .strip_prefix(&root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned(),
-                code,
-                lines: text.lines().count(),
-            });
-        }
-    }
-    assert!(sources.len() > 40, "the source was not found");
-    sources
-}
-
-/// The words that follow `prefix` wherever it is not part of a longer word.
-fn words_after<'a>(code: &'a str, prefix: &str) -> BTreeSet<&'a str> {
-    code.match_indices(prefix)
-        .filter(|(at, _)| {
-            let before = code[..*at].chars().next_back();
-            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
-        })
-        .flat_map(|(at, _)| {
-            let rest = &code[at + prefix.len()..];
-            let end = rest
-                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .unwrap_or(rest.len());
-            let group = rest
-                .strip_prefix('{')
-                .map_or("", |rest| rest.split('}').next().unwrap());
-            std::iter::once(&rest[..end]).chain(
-                group
-                    .split(',')
-                    .map(|item| item.trim().split(':').next().unwrap()),
-            )
-        })
-        .filter(|word| !word.is_empty())
-        .collect()
-}
-
-fn names_library(code: &str, library: &str) -> bool {
-    !words_after(code, &format!("{library}::")).is_empty()
-        || code.contains(&format!("use {library};"))
-        || !words_after(code, &format!("{library}::*")).is_empty()
-}
-
 #[test]
 fn modules_name_only_what_is_below_them() {
     let may_name: BTreeMap<&str, &[&str]> = MAY_NAME.iter().copied().collect();
@@ -315,95 +243,5 @@ fn libraries_stay_where_they_belong() {
                 );
             }
         }
-    }
-}
-
-#[test]
-fn only_the_queue_says_that_an_event_is_durable() {
-    for source in sources() {
-        assert!(
-            source.path.starts_with("queue/") || !source.code.contains("by_stable_storage"),
-            "src/{} makes the proof that only an engine of the queue may make",
-            source.path
-        );
-    }
-}
-
-#[test]
-fn unsafe_code_is_forbidden() {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
-    let forbidden = manifest["lints"]["rust"]["unsafe_code"].as_str();
-    assert_eq!(forbidden, Some("forbid"), "`deny` could be allowed again");
-}
-
-/// What is derived from a secret is compared in constant time, or by a digest of it: in these places,
-/// and in no other. Whoever needs a secret's text elsewhere has to be put on this list.
-#[test]
-fn secrets_are_looked_at_in_few_places() {
-    const MAY_EXPOSE: [&str; 7] = [
-        "admin/access.rs",
-        "clerk_api/http.rs",
-        "cli/",
-        "config/",
-        "provider/mod.rs",
-        "queue/rabbitmq/wire.rs",
-        "sender/post.rs",
-    ];
-    for source in sources() {
-        assert!(
-            !source.code.contains("expose_secret")
-                || MAY_EXPOSE
-                    .iter()
-                    .any(|place| source.path.starts_with(place)),
-            "src/{} looks at a secret",
-            source.path
-        );
-        let compares = ["verify_slice", "verify_ignoring_timestamp"];
-        let compares = compares.iter().any(|word| source.code.contains(word));
-        assert!(
-            !compares || source.path.starts_with("provider/"),
-            "src/{} checks a signature",
-            source.path
-        );
-    }
-    let of = |path: &str| {
-        let mut all = sources().into_iter();
-        all.find(|source| source.path == path).unwrap().code
-    };
-    assert!(of("provider/stripe/signature.rs").contains("verify_slice"));
-    assert!(of("provider/clerk/signature.rs").contains("verify_ignoring_timestamp"));
-    assert!(of("admin/access.rs").contains("Sha256::digest(given) == expected"));
-}
-
-#[test]
-fn only_config_reads_the_environment() {
-    for source in sources() {
-        let reads = words_after(&source.code, "env::")
-            .into_iter()
-            .any(|word| word.starts_with("var"))
-            || words_after(&source.code, "std::env::")
-                .into_iter()
-                .any(|word| word.starts_with("var"));
-        assert!(
-            !reads || source.path.starts_with("config/"),
-            "src/{} reads the environment",
-            source.path
-        );
-    }
-}
-
-#[test]
-fn every_file_reads_in_one_sitting_and_is_named_for_what_it_does() {
-    const VAGUE: [&str; 5] = ["util", "common", "helper", "manager", "misc"];
-    for source in sources() {
-        assert!(
-            source.lines <= 450,
-            "src/{} has {} lines: what else does it do?",
-            source.path,
-            source.lines
-        );
-        let vague = VAGUE.iter().find(|word| source.path.contains(*word));
-        assert_eq!(vague, None, "src/{} is named for nothing", source.path);
     }
 }
