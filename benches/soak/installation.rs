@@ -184,6 +184,19 @@ impl Installation {
         format!("http://{}", self.address)
     }
 
+    /// How many connections it has with whoever sends: how many there are is up to them.
+    pub(crate) fn connections(&self) -> std::io::Result<usize> {
+        const ESTABLISHED: &str = "01";
+        let port = format!(":{:04X}", self.address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp")?;
+        let is_ours = |line: &&str| {
+            let mut words = line.split_whitespace().skip(1);
+            let local = words.next().is_some_and(|local| local.ends_with(&port));
+            local && words.nth(1) == Some(ESTABLISHED)
+        };
+        Ok(table.lines().filter(is_ours).count())
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }

@@ -6,9 +6,10 @@
 //! cargo bench --bench soak -- --embedded                       # one `run`, SQLite
 //! ```
 //!
-//! First the ceiling is measured: as many events as are taken at once for some seconds, and how long it
-//! takes until all of them are applied. Then half of that comes in, evenly, whatever becomes of what
-//! came before. The events are about the same thousand people, so that the mirror does not grow; the
+//! First as many events come at once as may be under way later, so that memory that a burst takes, and
+//! nobody gives back, is taken before anything is judged. Then the ceiling is measured: as many events
+//! as are taken at once for some seconds, and how long it takes until all of them are applied. Then half
+//! of that comes in, evenly, whatever becomes of what came before. The events are about the same thousand people, so that the mirror does not grow; the
 //! ledger is swept all the time by the program's own sweeper, told to keep a sixth of the run, so that
 //! it does not grow either. `HOOKMIRROR_KEEP_EVENTS_DAYS` knows days only.
 //!
@@ -50,7 +51,9 @@ const SAMPLES_EVERY: u64 = 10;
 const SWEEPS_EVERY: Duration = Duration::from_secs(5);
 /// So many events are under way at once while the ceiling is measured.
 const CLOSED_LOOP: usize = 64;
-/// Events of one round of that.
+/// So many at most when they come at their own pace, and the machine stands still for a moment.
+const OPEN_LOOP: usize = 512;
+/// Events of one round of the ceiling.
 const ROUND: u64 = 2000;
 const MEASURED: Duration = Duration::from_secs(15);
 /// Until everything that was sent is applied.
@@ -106,6 +109,8 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
     let mut installation = Installation::start(options.embedded).await?;
     let mut load = Load::to(installation.base())?;
     let mut sent = Sent::default();
+    let burst = load.events(4 * OPEN_LOOP as u64);
+    sent.add(&Load::post(load.base(), burst, OPEN_LOOP, None).await?);
     let ceiling = ceiling(&installation, &mut load, &mut sent).await?;
     let rate = (ceiling / 2.0).floor().max(1.0);
     println!(
@@ -127,7 +132,7 @@ async fn soak(options: &Options) -> Result<bool, Failed> {
         let count = (rate * SAMPLES_EVERY as f64) as u64;
         let (base, events) = (load.base().to_owned(), load.events(count));
         // Those of ten seconds; if they are held up, those of the next do not wait for them.
-        posting.spawn(async move { Load::post(&base, events, 4096, Some(rate)).await });
+        posting.spawn(async move { Load::post(&base, events, OPEN_LOOP, Some(rate)).await });
         let next = Duration::from_secs(round * SAMPLES_EVERY);
         tokio::time::sleep(next.saturating_sub(begun.elapsed())).await;
         table.add(

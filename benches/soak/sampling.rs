@@ -66,7 +66,12 @@ const TABLES: [&str; 7] = [
 pub(crate) async fn sample(installation: &Installation, seconds: u64) -> Result<Sample, Failed> {
     let mut sample = Sample::new();
     for process in &installation.processes {
-        of_process(process, &mut sample)?;
+        let is_ingress = ["serve", "run"].contains(&process.name);
+        let connections = match is_ingress {
+            true => installation.connections()?,
+            false => 0,
+        };
+        of_process(process, connections, &mut sample)?;
     }
     match &installation.engines {
         Engines::Servers { url, .. } => of_postgres(url, seconds, &mut sample).await?,
@@ -77,7 +82,8 @@ pub(crate) async fn sample(installation: &Installation, seconds: u64) -> Result<
     Ok(sample)
 }
 
-fn of_process(process: &Process, sample: &mut Sample) -> Result<(), Failed> {
+/// Its files are those that it has open of its own accord, not for the `connections` of others.
+fn of_process(process: &Process, connections: usize, sample: &mut Sample) -> Result<(), Failed> {
     let folder = format!("/proc/{}", process.id());
     let status = std::fs::read_to_string(format!("{folder}/status"))?;
     let figure = |name: &str| {
@@ -87,6 +93,7 @@ fn of_process(process: &Process, sample: &mut Sample) -> Result<(), Failed> {
     };
     let name = process.name;
     let files = std::fs::read_dir(format!("{folder}/fd"))?.count();
+    let files = files.saturating_sub(connections);
     sample.extend([
         (
             format!("{name} memory"),

@@ -256,18 +256,18 @@ impl Faults {
     async fn alarm(&self, lasts: Duration) {
         self.tell(&format!("{ALARM} for {} ms", lasts.as_millis()));
         let rabbitmq = &self.world.rabbitmq;
+        let blocked = || {
+            let lines = TO_BROKER.map(|line| self.world.lines[line].proxy.felt().blocked);
+            lines.iter().sum::<u64>()
+        };
+        let before = blocked();
         rabbitmq.set_alarm(true).await;
         let begun = Instant::now();
-        let mut is_felt = false;
-        while begun.elapsed() < lasts || (!is_felt && begun.elapsed() < UNTIL_FELT) {
-            if !is_felt {
-                let connections = rabbitmq.control(&["list_connections", "state"]).await;
-                is_felt = connections.contains("blocked");
-            }
+        while begun.elapsed() < lasts || (blocked() == before && begun.elapsed() < UNTIL_FELT) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         rabbitmq.set_alarm(false).await;
-        if is_felt {
+        if blocked() > before {
             self.count(ALARM);
         }
         self.tell("RabbitMQ takes everything again");

@@ -56,6 +56,8 @@ pub(crate) struct Felt {
     pub(crate) held_back: u64,
     /// Bytes that came late.
     pub(crate) slowed: u64,
+    /// How often a RabbitMQ behind it has said that it takes no more.
+    pub(crate) blocked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,7 @@ struct Traffic {
     cut: AtomicU64,
     held_back: AtomicU64,
     slowed: AtomicU64,
+    blocked: AtomicU64,
 }
 
 /// Stands between clients and a server.
@@ -116,14 +119,16 @@ impl Proxy {
             cut,
             held_back,
             slowed,
+            blocked,
             ..
         } = &*self.traffic;
-        let [cut, held_back, slowed] =
-            [cut, held_back, slowed].map(|figure| figure.load(Ordering::Relaxed));
+        let [cut, held_back, slowed, blocked] =
+            [cut, held_back, slowed, blocked].map(|figure| figure.load(Ordering::Relaxed));
         Felt {
             cut,
             held_back,
             slowed,
+            blocked,
         }
     }
 
@@ -225,6 +230,9 @@ async fn carry(
             return;
         };
         let bytes = read as u64;
+        if matches!(way, Way::Back) && says_blocked(&buffer[..read]) {
+            traffic.blocked.fetch_add(1, Ordering::Relaxed);
+        }
         if wire.borrow().holds_back(way) {
             traffic.held_back.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -237,6 +245,14 @@ async fn carry(
             return;
         }
     }
+}
+
+/// Whether a frame in there is AMQP's `connection.blocked` (AMQP 0-9-1, method 60 of class 10): a method of
+/// channel 0, after the seven bytes of a frame's head.
+fn says_blocked(bytes: &[u8]) -> bool {
+    bytes
+        .windows(11)
+        .any(|frame| frame.starts_with(&[1, 0, 0]) && frame.ends_with(&[0, 10, 0, 60]))
 }
 
 #[tokio::test]
@@ -283,6 +299,15 @@ async fn what_nobody_feels_is_not_told() {
     felt.cut = 1;
     felt.slowed = proxy.felt().slowed;
     until(&proxy, felt).await;
+}
+
+#[test]
+fn a_broker_that_takes_no_more_is_heard() {
+    let blocked = b"\x01\0\0\0\0\0\x0c\0\x0a\0\x3c\x07low mem\xce";
+    assert!(says_blocked(blocked));
+    assert!(says_blocked(&[b"what came before", &blocked[..]].concat()));
+    let unblocked = b"\x01\0\0\0\0\0\x04\0\x0a\0\x3d\xce";
+    assert!(!says_blocked(unblocked));
 }
 
 async fn until(proxy: &Proxy, felt: Felt) {
