@@ -37,6 +37,9 @@ const LOOK: u64 = 1_000;
 const SOON: u64 = 3_000;
 /// The providers give up long before.
 const LONGEST: u64 = 20 * 24 * 3_600 * 1000;
+/// So often somebody looks, and there is something to do at once, each time. It is never a hundred times
+/// where all is well.
+const MOST_BUSY_LOOKS: u32 = 3_600;
 
 /// What is there in the end.
 #[derive(Debug)]
@@ -98,6 +101,7 @@ struct Run {
     died: UnboundedReceiver<usize>,
     deeds: BTreeMap<(u64, usize), Deed>,
     planned: usize,
+    busy_looks: u32,
     is_over: bool,
 }
 
@@ -116,6 +120,7 @@ impl Run {
             died,
             deeds: BTreeMap::new(),
             planned: 0,
+            busy_looks: 0,
             is_over: false,
         };
         run.plan_all(history);
@@ -265,9 +270,12 @@ impl Run {
         let now = self.outside.elapsed();
         let all_run = self.processes.iter().all(Option::is_some);
         if !all_run || self.is_busy() {
+            self.busy_looks += 1;
+            assert!(self.busy_looks < MOST_BUSY_LOOKS, "it comes to no end");
             self.plan(now + LOOK, Deed::Look);
             return;
         }
+        self.busy_looks = 0;
         for process in 0..self.processes.len() {
             self.end(process).await;
         }
