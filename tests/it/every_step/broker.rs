@@ -69,7 +69,7 @@ async fn nothing_that_was_confirmed_is_lost_at_any_frame() {
             };
             let played = tokio::time::timeout(PATIENCE, play).await;
             assert!(played.is_ok(), "frame {unit}, heard: {is_heard}");
-            if !wire.is_broken() {
+            if !wire.has_broken().await {
                 assert!(unit > FEWEST, "only {} frames", wire.units());
                 break;
             }

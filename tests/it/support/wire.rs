@@ -33,6 +33,8 @@ pub(crate) struct Break {
 #[derive(Clone, Copy, Debug, Default)]
 struct Passed {
     units: usize,
+    /// It breaks, and may not have broken yet.
+    breaks: bool,
     is_broken: bool,
 }
 
@@ -80,6 +82,15 @@ impl Wire {
         self.passed.borrow().is_broken
     }
 
+    /// Whether it has broken, however long that takes: a client may be done while it does.
+    pub(crate) async fn has_broken(&self) -> bool {
+        let breaks = self.passed.borrow().breaks;
+        if breaks {
+            self.broken().await;
+        }
+        breaks
+    }
+
     /// Waits for the break. Whoever waits learns of it before the client does.
     pub(crate) async fn broken(&self) {
         let mut passed = self.passed.subscribe();
@@ -121,6 +132,7 @@ async fn connect(
         _ = copy(&mut from_server, &mut to_client) => None,
     };
     if let Some((at, unit)) = broken {
+        passed.send_modify(|passed| passed.breaks = true);
         let heard = if at.is_heard { &unit[..] } else { &[] };
         hear_out(heard, &mut to_server, &mut from_server).await;
         passed.send_modify(|passed| passed.is_broken = true);
